@@ -1,0 +1,158 @@
+import type { Category } from "../errors.ts";
+import type { JobId } from "../ids.ts";
+import type { JobSpec } from "../spec/schema.ts";
+
+/** The runtime's own id for an attempt's container, process or task. */
+export type ExternalRef = string;
+
+/** What a runtime can do. A spec that needs what is false here is refused before it is accepted. */
+export interface RuntimeCapabilities {
+  image: boolean;
+  gpu: boolean;
+  volumes: boolean;
+  sidecars: boolean;
+  initContainers: boolean;
+  healthCheck: boolean;
+  streamingLogs: boolean;
+  artifacts: boolean;
+  spot: boolean;
+  placement: boolean;
+  exec: boolean;
+  cpuLimit: boolean;
+  memoryLimit: boolean;
+  diskLimit: boolean;
+  /** The spec's `user`. */
+  user: boolean;
+  workdir: boolean;
+  readOnlyRoot: boolean;
+  /** The spec's `network.mode` values that it keeps to. */
+  networkModes: readonly ("none" | "isolated" | "workflow")[];
+  addCapabilities: boolean;
+  registryAuth: boolean;
+}
+
+/** Numeric limits of a runtime; null where it has none. */
+export interface RuntimeConstraints {
+  maxTimeoutSeconds: number | null;
+  maxMemoryMiB: number | null;
+  maxCpu: number | null;
+  maxEnvBytes: number | null;
+  maxArtifactBytes: number | null;
+  /** Jobs at once on this runtime. */
+  maxConcurrent: number;
+}
+
+export interface RegistryAuth {
+  username: string;
+  password: string;
+  serverAddress?: string;
+}
+
+/** A report from inside `submit`: the attempt entered a phase, or went on within it. */
+export interface LaunchReport {
+  phase: "pulling" | "creating";
+  /** Facts for the event, such as `{ image, present }`. Never a secret value. */
+  data?: Record<string, unknown>;
+  /** Bytes so far and in all; such a report is shown to whoever looks, and not recorded. */
+  progress?: { currentBytes: number; totalBytes: number };
+}
+
+/** Everything that a runtime needs to start one attempt; the home's id was given to its factory. */
+export interface Launch {
+  jobId: JobId;
+  attempt: number;
+  /** The deterministic name: a DNS label of at most 63 characters. */
+  externalName: string;
+  /** The normalised spec with its real values. */
+  spec: JobSpec;
+  /** The whole environment: `spec.env` and the resolved secrets. */
+  env: Record<string, string>;
+  registryAuth?: RegistryAuth;
+  /** Values to mask wherever the runtime itself writes lines to a disk of Longshore's. */
+  secretValues: readonly string[];
+  report(report: LaunchReport): void;
+}
+
+/** How an attempt stands on its runtime. Times are RFC 3339, UTC, by the runtime's clock. */
+export interface RuntimeStatus {
+  /** `unknown`: the runtime does not know the reference (any more). */
+  phase: "created" | "running" | "exited" | "unknown";
+  /** 128 + N when signal N ended it; null when it never ran or nobody can tell. */
+  exitCode: number | null;
+  oom: boolean;
+  /** What ended it other than the command itself: decided by the adapter, which knows its runtime. */
+  failure: { category: Category; message: string; providerCode: string | null } | null;
+  startedAt: string | null;
+  finishedAt: string | null;
+}
+
+/** One line of output; `n` counts from 1 per attempt without gaps and never changes. */
+export interface RuntimeLine {
+  n: number;
+  /** RFC 3339, UTC, milliseconds. */
+  time: string;
+  stream: "stdout" | "stderr" | "system";
+  text: string;
+}
+
+export interface LogOptions {
+  /** Go on until the attempt has ended; default: what is there now. */
+  follow?: boolean;
+  /** Leave out the lines up to this number; default 0. */
+  after?: number;
+  signal?: AbortSignal;
+}
+
+export interface RuntimeHealth {
+  ok: boolean;
+  message: string;
+}
+
+/** A resource on the runtime that carries this home's label. */
+export interface Owned {
+  ref: ExternalRef;
+  externalName: string;
+  jobId: string;
+  attempt: number;
+  status: RuntimeStatus;
+  /** Kept on purpose (`cleanup` never, or onSuccess after a failure): no orphan. */
+  kept: boolean;
+}
+
+/**
+ * A place that runs containers. Every method may throw LongshoreError RUNTIME_UNAVAILABLE when the runtime does not
+ * answer. An unknown reference is no error: status `unknown`, cancel false, no lines, a cleanup that does nothing.
+ */
+export interface RuntimeAdapter {
+  readonly name: string;
+  /** What kind of place it is, for people: `docker`, `process`, `stub`, … */
+  readonly kind: string;
+  /** Runs a job only when its spec names it; routing never chooses it. */
+  readonly explicitOnly: boolean;
+  readonly capabilities: RuntimeCapabilities;
+  readonly constraints: RuntimeConstraints;
+  /** Checks that only the operator's settings can decide, such as allowed mounts; violations have paths of the spec. */
+  check?(spec: JobSpec): { path: string; code: string; message: string }[];
+  /**
+   * Starts the attempt, or finds the one start that was made before under the same name (labels checked): idempotent,
+   * also when that one has already ended. Resolves when the command was started. Leaves nothing behind when it throws
+   * or when `signal` aborts (it then throws the signal's reason), except a resource that `cleanup` would find by name.
+   * @throws LongshoreError AUTH, NOT_FOUND, IMAGE_PULL, RUNTIME_UNAVAILABLE, VALIDATION or UNKNOWN.
+   */
+  submit(launch: Launch, signal: AbortSignal): Promise<ExternalRef>;
+  status(ref: ExternalRef): Promise<RuntimeStatus>;
+  /** Asks the command to end, kills it after the grace; resolves when it has ended. False: it had already ended. */
+  cancel(ref: ExternalRef, graceSeconds: number): Promise<boolean>;
+  logs(ref: ExternalRef, options: LogOptions): AsyncIterable<RuntimeLine>;
+  /** Removes every trace of the attempt: idempotent. */
+  cleanup(ref: ExternalRef): Promise<void>;
+  health(): Promise<RuntimeHealth>;
+  /** The reference behind a deterministic name of this home, if there is one: what a lost submit left. */
+  find(externalName: string): Promise<ExternalRef | undefined>;
+  /** Everything that carries this home's label: the orphan sweep reads it. */
+  list(): AsyncIterable<Owned>;
+  /** Resolves when the attempt has ended, pushed by the runtime; rejects with the signal's reason. */
+  wait(ref: ExternalRef, signal: AbortSignal): Promise<RuntimeStatus>;
+  /** Ends connections and watchers; jobs go on. Idempotent. */
+  dispose(): Promise<void>;
+}
