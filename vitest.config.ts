@@ -3,6 +3,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: "test/lab/global-setup.ts",
+    reporters: ["default", "./test/lab/reporter.ts"],
     // Forks, not threads: tests start supervisors and send signals, which are a process's own.
     pool: "forks",
     maxWorkers: 2,
