@@ -5,12 +5,12 @@ import { LABELS } from "../../engine/naming.ts";
 /** The environment variable that holds the run's own temporary directory. */
 export const RUN_DIR = "LONGSHORE_TEST_RUN_DIR";
 
-const SETTLE_MS = 5_000;
+const SETTLE_MS = 3_000;
 const AGAIN_MS = 100;
 
 /**
  * What the tests left behind, one sentence each: files under the run's directory, and processes whose command,
- * working directory or environment names it. What is just ending gets five seconds for it.
+ * working directory or environment names it. What is just ending gets three seconds for it.
  */
 export async function localLeaks(runDir: string): Promise<string[]> {
   const until = Date.now() + SETTLE_MS;
