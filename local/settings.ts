@@ -100,7 +100,7 @@ export function readSettings(env: Environment, overrides: Partial<{ home: string
   if (!parsed.success) throw settingsError(parsed.error);
   const values = parsed.data;
   return {
-    home: resolve(overrides.home ?? values.LONGSHORE_HOME ?? join(env["HOME"] || homedir(), ".longshore")),
+    home: resolve(overrides.home ?? values.LONGSHORE_HOME ?? join(env.HOME || homedir(), ".longshore")),
     port: overrides.port ?? values.LONGSHORE_PORT,
     runtimes: values.LONGSHORE_RUNTIMES,
     secretRoots: values.LONGSHORE_SECRET_ROOTS,

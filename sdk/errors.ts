@@ -1,0 +1,63 @@
+import type { ErrorCode, Problem, Violation } from "./types.ts";
+
+/** Longshore answered with an error; `problem` is its document. Decide by `code`, never by the message. */
+export class ApiError extends Error {
+  readonly problem: Problem;
+  readonly status: number;
+  readonly code: ErrorCode;
+  readonly violations: Violation[];
+  /** Seconds after which the same request may succeed; undefined when the answer did not say. */
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(problem: Problem, retryAfterSeconds?: number) {
+    super(problem.detail ?? problem.title);
+    this.name = "ApiError";
+    this.problem = problem;
+    this.status = problem.status;
+    this.code = problem.code;
+    this.violations = problem.violations ?? [];
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** Nothing answered, the connection broke, or what answered is no Longshore. */
+export class ConnectionError extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = "ConnectionError";
+  }
+}
+
+/**
+ * The problem document of an answer that is no success; one is made up from the status when the body holds none,
+ * as when a proxy on the way answered.
+ */
+export async function problemOf(response: Response): Promise<ApiError> {
+  const fallback: Problem = {
+    type: "about:blank",
+    title: response.statusText || `HTTP ${response.status}`,
+    status: response.status,
+    code: response.status === 404 ? "NOT_FOUND" : response.status === 503 ? "UNAVAILABLE" : "UNKNOWN",
+  };
+  const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
+  const retryAfterSeconds = Number.isFinite(seconds) && seconds >= 0 ? seconds : undefined;
+  // A body that broke off says less than the status that came before it.
+  const text = await response.text().catch(() => "");
+  return new ApiError(parseProblem(text) ?? fallback, retryAfterSeconds);
+}
+
+function parseProblem(text: string): Problem | undefined {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const problem = body as Partial<Problem> | null;
+  const complete =
+    typeof problem === "object" &&
+    typeof problem?.status === "number" &&
+    typeof problem.code === "string" &&
+    typeof problem.title === "string";
+  return complete ? (problem as Problem) : undefined;
+}

@@ -1,0 +1,12 @@
+export {
+  type CallOptions,
+  createClient,
+  type JobFilter,
+  type LogFilter,
+  type LongshoreClient,
+  type SubmitOptions,
+} from "./client.ts";
+export { ApiError, ConnectionError } from "./errors.ts";
+export type { FollowOptions } from "./follow.ts";
+export type { EndpointSource, TransportOptions, UnsignedRequest } from "./request.ts";
+export type * from "./types.ts";

@@ -1,0 +1,135 @@
+import { ConnectionError, problemOf } from "./errors.ts";
+import { backoffMs, sleep } from "./wait.ts";
+
+/** A request as a signer sees it: complete but for the signature. */
+export interface UnsignedRequest {
+  method: string;
+  url: URL;
+  headers: Record<string, string>;
+  body: string | undefined;
+}
+
+/** An endpoint that may move: asked before every request, and told when what it named did not answer. */
+export interface EndpointSource {
+  url(): Promise<string>;
+  lost(): void;
+}
+
+export interface TransportOptions {
+  /** The address of a Longshore, with or without `/api` or `/api/v1` at its end. */
+  endpoint: string | EndpointSource;
+  /** Sent with every request. */
+  headers?: Record<string, string>;
+  /** Default: the global fetch. */
+  fetch?: typeof globalThis.fetch;
+  /** Called last; returns all the headers to send. */
+  sign?: (request: UnsignedRequest) => Promise<Record<string, string>> | Record<string, string>;
+}
+
+export interface Call {
+  query?: Record<string, string | number | boolean | readonly string[] | undefined>;
+  /** Sent as JSON. */
+  body?: unknown;
+  headers?: Record<string, string>;
+  signal?: AbortSignal | undefined;
+  /** The call may be made again when its answer was lost. Default: what the method says. */
+  repeatable?: boolean;
+  /** Statuses beyond 2xx that count as an answer. */
+  accept?: readonly number[];
+}
+
+/** Sends one call and returns a successful answer. */
+export interface Transport {
+  send(method: "GET" | "POST", path: string, call?: Call): Promise<Response>;
+  json<T>(method: "GET" | "POST", path: string, call?: Call): Promise<T>;
+  /** Tells that an answer broke off. */
+  lost(): void;
+}
+
+const MAX_TRIES = 3;
+
+/**
+ * Makes the transport of a client. A call that nobody answered is repeated up to twice when that is safe.
+ * Calls throw ApiError for an error answer, ConnectionError when there was none, and the signal's reason on abort.
+ * @throws TypeError when the endpoint is no http(s) URL, or one that carries credentials.
+ */
+export function createTransport(options: TransportOptions): Transport {
+  const { endpoint } = options;
+  const source: EndpointSource =
+    typeof endpoint === "string" ? { url: async () => endpoint, lost: () => undefined } : endpoint;
+  if (typeof endpoint === "string") apiRoot(endpoint);
+  const fetchIt = options.fetch ?? globalThis.fetch;
+
+  async function sendOnce(method: string, path: string, call: Call): Promise<Response> {
+    const url = new URL(apiRoot(await source.url()) + path);
+    for (const [name, value] of Object.entries(call.query ?? {})) {
+      if (value === undefined) continue;
+      for (const one of Array.isArray(value) ? value : [value]) url.searchParams.append(name, String(one));
+    }
+    const body = call.body === undefined ? undefined : JSON.stringify(call.body);
+    const headers: Record<string, string> = { accept: "application/json", ...options.headers, ...call.headers };
+    if (body !== undefined) headers["content-type"] = "application/json";
+    const signed = options.sign ? await options.sign({ method, url, headers, body }) : headers;
+    call.signal?.throwIfAborted();
+    try {
+      return await fetchIt(url, { method, headers: signed, body: body ?? null, signal: call.signal ?? null });
+    } catch (thrown) {
+      call.signal?.throwIfAborted();
+      source.lost();
+      throw new ConnectionError(`cannot reach Longshore at ${url.origin}${reason(thrown)}`, thrown);
+    }
+  }
+
+  async function exchange<T>(request: [string, string, Call], read: (response: Response) => Promise<T>): Promise<T> {
+    const [method, path, call] = request;
+    const tries = (call.repeatable ?? method === "GET") ? MAX_TRIES : 1;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const response = await sendOnce(method, path, call);
+        if (response.ok || call.accept?.includes(response.status)) return await read(response);
+        throw await problemOf(response);
+      } catch (thrown) {
+        if (!(thrown instanceof ConnectionError) || attempt >= tries) throw thrown;
+        await sleep(backoffMs(attempt), call.signal);
+      }
+    }
+  }
+
+  async function readJson<T>(response: Response, signal: AbortSignal | undefined): Promise<T> {
+    const { origin } = new URL(response.url);
+    const text = await response.text().catch((thrown: unknown) => {
+      signal?.throwIfAborted();
+      source.lost();
+      throw new ConnectionError(`the answer of Longshore at ${origin} broke off`, thrown);
+    });
+    try {
+      return JSON.parse(text) as T;
+    } catch (thrown) {
+      throw new ConnectionError(`what answered at ${origin} is no Longshore`, thrown);
+    }
+  }
+
+  return {
+    send: (method, path, call = {}) => exchange([method, path, call], async (response) => response),
+    json: (method, path, call = {}) => exchange([method, path, call], (response) => readJson(response, call.signal)),
+    lost: () => source.lost(),
+  };
+}
+
+/** The URL below which the routes are. A stage that is named `api` already has the first part of the base path. */
+function apiRoot(endpoint: string): string {
+  const url = URL.parse(endpoint);
+  if (!url || !/^https?:$/.test(url.protocol)) throw new TypeError("the endpoint must be an http or https URL");
+  if (url.username || url.password) throw new TypeError("the endpoint must not carry credentials");
+  const root = url.pathname
+    .replace(/\/+$/, "")
+    .replace(/\/v1$/, "")
+    .replace(/\/api$/, "");
+  return `${url.origin}${root}/api/v1`;
+}
+
+function reason(thrown: unknown): string {
+  const cause = thrown instanceof Error ? (thrown.cause ?? thrown) : thrown;
+  const code = (cause as { code?: unknown } | null)?.code;
+  return typeof code === "string" ? ` (${code})` : "";
+}

@@ -1,0 +1,152 @@
+import type { ErrorCode, JobError, Violation } from "../engine/errors.ts";
+import type { RuntimeCapabilities, RuntimeConstraints } from "../engine/ports/runtime.ts";
+import type { JobSpec, JobSpecInput } from "../engine/spec/schema.ts";
+import type { EventType, Phase, Status } from "../engine/states.ts";
+
+export type { ErrorCode, EventType, JobError, JobSpec, JobSpecInput, Phase, Status, Violation };
+
+// Times are RFC 3339, UTC, with milliseconds.
+
+/** An RFC 9457 problem document. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail?: string;
+  code: ErrorCode;
+  instance?: string;
+  /** What is wrong with the request, field by field; with status 422. */
+  violations?: Violation[];
+}
+
+/** Why a job waits, as computed when it was read. */
+export interface WaitReason {
+  code: "QUEUE" | "RUNTIME_CONCURRENCY" | "KEY_CONCURRENCY" | "RUNTIME_UNAVAILABLE" | "BACKOFF" | "DEPENDENCY";
+  message: string;
+  since: string;
+}
+
+export interface Cost {
+  /** US dollars; null when nobody can tell. */
+  amountUsd: number | null;
+  basis: "local" | "estimate" | "billed" | "unknown";
+}
+
+export interface Attempt {
+  attempt: number;
+  runtime: string;
+  startedAt: string | null;
+  finishedAt: string | null;
+  exitCode: number | null;
+  error: JobError | null;
+}
+
+export interface Artifact {
+  name: string;
+  path: string;
+  sizeBytes: number;
+  sha256: string;
+  contentType: string;
+  encoding: string | null;
+  storedAt: string;
+}
+
+/** A job as lists show it. */
+export interface JobSummary {
+  jobId: string;
+  name: string;
+  status: Status;
+  phase: Phase | null;
+  waitReason: WaitReason | null;
+  attempt: number;
+  maxAttempts: number;
+  runtime: string;
+  image: string | null;
+  externalRef: string | null;
+  externalName: string | null;
+  createdAt: string;
+  startedAt: string | null;
+  finishedAt: string | null;
+  durationMs: number | null;
+  exitCode: number | null;
+  error: JobError | null;
+  labels: Record<string, string>;
+  lane: string;
+  priority: number;
+  submittedBy: string;
+  retryOf: string | null;
+  specHash: string;
+  cost: Cost | null;
+  cancelRequestedAt: string | null;
+  lastHeartbeatAt: string | null;
+  version: number;
+}
+
+/** A job with everything that is known of it. `spec` is the redacted one. */
+export interface Job extends JobSummary {
+  spec: JobSpec;
+  attempts: Attempt[];
+  artifacts: Artifact[];
+}
+
+/** One fact about a job; `seq` counts from 1 per job, without gaps. */
+export interface Event {
+  jobId: string;
+  seq: number;
+  type: EventType;
+  at: string;
+  attempt: number;
+  status: Status;
+  phase: Phase | null;
+  data: Record<string, unknown>;
+}
+
+export interface LogLine {
+  seq: number;
+  time: string;
+  stream: "stdout" | "stderr" | "system";
+  text: string;
+  attempt: number;
+}
+
+export interface Page<T> {
+  items: T[];
+  nextCursor: string | null;
+}
+
+/** What would become of a spec. `runtime` is null when none fits. */
+export interface DryRun {
+  spec: JobSpec;
+  runtime: string | null;
+  verdicts: { runtime: string; fits: boolean; reasons: { code: string; message: string }[] }[];
+  cost: Cost;
+}
+
+export interface Runtime {
+  name: string;
+  kind: string;
+  capabilities: RuntimeCapabilities;
+  constraints: RuntimeConstraints;
+  health: { ok: boolean; message: string; checkedAt: string | null };
+  circuit: "closed" | "open" | "half-open";
+  running: number;
+  maxConcurrent: number;
+}
+
+export interface Health {
+  ok: boolean;
+  version: string;
+  checks: { name: string; ok: boolean; message: string }[];
+}
+
+/** Bytes of the image that are here, of how many. */
+export interface PullProgress {
+  currentBytes: number;
+  totalBytes: number;
+}
+
+/** A sign of life on a stream that has nothing else to say. */
+export interface Heartbeat {
+  phase?: Phase;
+  progress?: PullProgress;
+}
