@@ -34,6 +34,7 @@ const FORBIDDEN: readonly [file: string, source: string, because: string][] = [
   ["infra/app.ts", `import { handler } from "../functions/submit.ts";`, "infra never imports functions"],
   ["infra/app.ts", `import { S3 } from "@aws-sdk/client-s3";`, "@aws-sdk/client-s3 is for adapters only"],
   ["local/home.ts", `import { x } from "../test/lab/docker.ts";`, "local never imports test"],
+  ["adapters/bus/memory.ts", `import { x } from "./eventbridge.ts";`, "never imports a sibling"],
   ["adapters/bus/memory/index.ts", `import "../../../bench/main.ts";`, "adapters never imports bench"],
   ["vitest.config.ts", `import { x } from "./test/lab/docker.ts";`, ". never imports test"],
   ["cli/run.ts", `const name = "x"; await import(name);`, "computed import"],
@@ -49,6 +50,7 @@ const ALLOWED: readonly [file: string, source: string][] = [
     `import Docker from "dockerode"; import { x } from "./spec.ts"; import type { J } from "../../../engine/ids.ts";`,
   ],
   ["adapters/table/dynamodb/index.ts", `import { X } from "@aws-sdk/client-dynamodb";`],
+  ["adapters/bus/memory.ts", `import { x } from "./memory/cursor.ts";`],
   ["adapters/runtime/process/supervisor/main.ts", `import { x } from "../spec.ts";`],
   [
     "local/home.ts",

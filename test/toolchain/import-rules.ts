@@ -115,9 +115,9 @@ function zoneOf(path: string): string {
   return slash === -1 ? "." : path.slice(0, slash);
 }
 
-/** An adapter is `adapters/<port>/<name>`, with all that its folder holds. */
+/** An adapter is `adapters/<port>/<name>`: a folder with all that it holds, or one file. */
 function unitOf(path: string): string {
-  return path.split("/").slice(0, 3).join("/");
+  return path.split("/").slice(0, 3).join("/").replace(/\.ts$/, "");
 }
 
 function packageOf(specifier: string): string {
