@@ -5,7 +5,7 @@ import { parseSync, Visitor } from "oxc-parser";
 type ImportKind = "value" | "dynamic" | "type";
 
 /** One import of a source; `specifier` is null when it is computed and nobody can tell where it leads. */
-interface Import {
+export interface Import {
   specifier: string | null;
   kind: ImportKind;
 }
@@ -33,7 +33,17 @@ const RULES: Record<string, Rule> = {
   infra: { zones: { infra: ANY } },
   bench: { zones: { engine: ANY, adapters: ANY, functions: ANY, local: ANY, cli: ANY, sdk: ANY, bench: ANY } },
   test: {
-    zones: { engine: ANY, adapters: ANY, functions: ANY, local: ANY, cli: ANY, sdk: ANY, infra: ANY, test: ANY },
+    zones: {
+      engine: ANY,
+      adapters: ANY,
+      functions: ANY,
+      local: ANY,
+      cli: ANY,
+      sdk: ANY,
+      infra: ANY,
+      test: ANY,
+      ".": ANY,
+    },
   },
   // Files beside package.json: settings of tools, which name what they need by path.
   ".": { zones: {} },
@@ -90,7 +100,8 @@ function packageObjection(zone: string, rule: Rule, specifier: string): string |
   return `${name} is for ${keeper.zones.join(", ")} only`;
 }
 
-function importsOf(file: string, source: string): Import[] {
+/** Every import, re-export and import type of a source. @throws Error when it cannot be parsed. */
+export function importsOf(file: string, source: string): Import[] {
   const { program, errors } = parseSync(file, source);
   if (errors[0]) throw new Error(`${file}: ${errors[0].message}`);
   const found: Import[] = [];
@@ -116,7 +127,7 @@ function zoneOf(path: string): string {
 }
 
 /** An adapter is `adapters/<port>/<name>`: a folder with all that it holds, or one file. */
-function unitOf(path: string): string {
+export function unitOf(path: string): string {
   return path.split("/").slice(0, 3).join("/").replace(/\.ts$/, "");
 }
 
