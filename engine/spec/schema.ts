@@ -1,65 +1,161 @@
 import { z } from "zod";
+import { CATEGORIES } from "../errors.ts";
+import {
+  absolutePath,
+  argumentList,
+  commandLine,
+  concurrencyKey,
+  dnsLabel,
+  env,
+  envName,
+  image,
+  labels,
+  labelValue,
+  linuxCapability,
+  mountSource,
+  mountTarget,
+  rule,
+  safePath,
+  secretRef,
+  secrets,
+  user,
+  whole,
+} from "./fields.ts";
+import { SPEC_LIMITS as LIMITS } from "./limits.ts";
 
-// STARTING POINT: shapes are right, bounds and messages are to be completed.
-const envSchema = z.record(z.string(), z.string());
-const secretRef = z.strictObject({ from: z.string() });
+const unique = (values: readonly string[]) => new Set(values).size === values.length;
 
-/** The job spec as the API takes it, with its defaults. Unknown keys are an error that names the key. */
-export const jobSpecSchema = z.strictObject({
-  name: z.string().optional(),
-  image: z.string().optional(),
-  command: z.array(z.string()).optional(),
-  args: z.array(z.string()).default([]),
-  env: envSchema.default({}),
-  secrets: z.record(z.string(), secretRef).default({}),
-  sensitive: z.array(z.string()).default([]),
-  runtime: z.string().optional(),
-  resources: z
-    .strictObject({
-      cpu: z.number().optional(),
-      memoryMiB: z.number().optional(),
-      diskMiB: z.number().optional(),
-      gpu: z.strictObject({ count: z.number(), type: z.string().optional() }).optional(),
-    })
-    .default({}),
-  timeoutSeconds: z.number().default(3600),
-  retry: z
-    .strictObject({
-      maxAttempts: z.number().default(1),
-      delaySeconds: z.number().default(5),
-      backoff: z.number().default(2),
-      maxDelaySeconds: z.number().default(300),
-      on: z.array(z.string()).default(["AUTH", "IMAGE_PULL", "RUNTIME_UNAVAILABLE", "UNKNOWN"]),
-    })
-    .prefault({}),
-  artifacts: z
-    .strictObject({ paths: z.array(z.string()), maxBytes: z.number().default(104857600), gzip: z.boolean().default(false) })
-    .optional(),
-  logs: z.strictObject({ maxBytes: z.number().default(10485760) }).prefault({}),
-  volumes: z
-    .array(z.strictObject({ source: z.string(), target: z.string(), readOnly: z.boolean().default(false) }))
-    .default([]),
-  workdir: z.string().optional(),
-  user: z.string().optional(),
+/** A path as the file system sees it: `/data/` and `/data/.` are the same place. */
+const samePath = (path: string) =>
+  path
+    .split("/")
+    .filter((segment) => segment !== "" && segment !== ".")
+    .join("/");
+
+const resources = z.strictObject({
+  cpu: z.number().min(LIMITS.leastCpu).max(LIMITS.cpu).optional(),
+  memoryMiB: whole(LIMITS.leastMemoryMiB, LIMITS.memoryMiB).optional(),
+  diskMiB: whole(1, LIMITS.diskMiB).optional(),
+  gpu: z.strictObject({ count: whole(1, LIMITS.gpus), type: labelValue.min(1).optional() }).optional(),
+});
+
+const retry = z.strictObject({
+  maxAttempts: whole(1, LIMITS.attempts).default(1),
+  delaySeconds: z.number().min(0).max(LIMITS.delaySeconds).default(5),
+  backoff: z.number().min(1).max(LIMITS.backoff).default(2),
+  maxDelaySeconds: z.number().min(0).max(LIMITS.delaySeconds).default(300),
+  on: z
+    .array(z.enum(CATEGORIES))
+    .refine(unique, rule("duplicate", "names a category twice"))
+    .default(["AUTH", "IMAGE_PULL", "RUNTIME_UNAVAILABLE", "UNKNOWN"]),
+});
+
+const artifacts = z.strictObject({
+  paths: z.array(safePath).min(1).max(LIMITS.artifactPaths),
+  maxBytes: whole(1, LIMITS.artifactBytes).default(100 * 1024 * 1024),
+  gzip: z.boolean().default(false),
+});
+
+const volumes = z
+  .array(z.strictObject({ source: mountSource, target: mountTarget, readOnly: z.boolean().default(false) }))
+  .max(LIMITS.volumes)
+  .refine(
+    (list) => unique(list.map(({ target }) => samePath(target))),
+    rule("duplicate", "two volumes have the same target"),
+  );
+
+const container = z.strictObject({
+  name: dnsLabel,
+  image,
+  command: commandLine.optional(),
+  args: argumentList.default([]),
+  env: env.default({}),
+});
+const containers = z.array(container).max(LIMITS.containers);
+
+const healthCheck = z.strictObject({
+  command: commandLine,
+  intervalSeconds: whole(1, 3600).default(10),
+  retries: whole(1, 100).default(3),
+});
+
+const placement = z.strictObject({
+  spot: z.boolean().default(false),
+  arch: z.enum(["amd64", "arm64", "arm", "386", "ppc64le", "riscv64", "s390x"]).optional(),
+  region: dnsLabel.optional(),
+  zone: dnsLabel.optional(),
+});
+
+const body = z.strictObject({
+  name: dnsLabel.optional(),
+  image: image.optional(),
+  command: commandLine.optional(),
+  args: argumentList.default([]),
+  env: env.default({}),
+  secrets: secrets.default({}),
+  sensitive: z.array(envName).max(LIMITS.envVariables).default([]),
+  runtime: dnsLabel.optional(),
+  resources: resources.default({}),
+  timeoutSeconds: whole(1, LIMITS.timeoutSeconds).default(3600),
+  retry: retry.prefault({}),
+  artifacts: artifacts.optional(),
+  logs: z.strictObject({ maxBytes: whole(1, LIMITS.logBytes).default(10 * 1024 * 1024) }).prefault({}),
+  volumes: volumes.default([]),
+  workdir: absolutePath.optional(),
+  user: user.optional(),
   network: z.strictObject({ mode: z.enum(["none", "isolated", "workflow"]).default("isolated") }).prefault({}),
   security: z
-    .strictObject({ readOnlyRoot: z.boolean().default(false), addCapabilities: z.array(z.string()).default([]) })
+    .strictObject({
+      readOnlyRoot: z.boolean().default(false),
+      addCapabilities: z
+        .array(linuxCapability)
+        .max(64)
+        .refine(unique, rule("duplicate", "names a capability twice"))
+        .default([]),
+    })
     .prefault({}),
-  labels: z.record(z.string(), z.string()).default({}),
-  lane: z.string().default("default"),
-  priority: z.number().default(0),
-  concurrencyKey: z.string().optional(),
-  stopGraceSeconds: z.number().default(10),
+  labels: labels.default({}),
+  lane: dnsLabel.default("default"),
+  priority: whole(-LIMITS.priority, LIMITS.priority).default(0),
+  concurrencyKey: concurrencyKey.optional(),
+  stopGraceSeconds: whole(0, LIMITS.stopGraceSeconds).default(10),
   cleanup: z.enum(["always", "onSuccess", "never"]).default("always"),
   registryAuth: secretRef.optional(),
-  sidecars: z.array(z.strictObject({ name: z.string(), image: z.string(), command: z.array(z.string()).optional(), args: z.array(z.string()).optional(), env: envSchema.optional() })).default([]),
-  initContainers: z.array(z.strictObject({ name: z.string(), image: z.string(), command: z.array(z.string()).optional(), args: z.array(z.string()).optional(), env: envSchema.optional() })).default([]),
-  healthCheck: z.strictObject({ command: z.array(z.string()), intervalSeconds: z.number().default(10), retries: z.number().default(3) }).optional(),
-  placement: z.strictObject({ spot: z.boolean().optional(), arch: z.string().optional(), region: z.string().optional(), zone: z.string().optional() }).optional(),
-  budget: z.strictObject({ maxCostUsd: z.number(), tag: z.string().optional() }).optional(),
+  sidecars: containers.default([]),
+  initContainers: containers.default([]),
+  healthCheck: healthCheck.optional(),
+  placement: placement.optional(),
+  budget: z
+    .strictObject({ maxCostUsd: z.number().positive().max(1_000_000), tag: labelValue.min(1).optional() })
+    .optional(),
+});
+
+/** The runtimes that run a command without an image. */
+const WITHOUT_IMAGE = ["process", "stub"];
+
+/** The job spec as the API takes it, with its defaults. Unknown keys are an error that names the key. */
+export const jobSpecSchema = body.superRefine((spec, context) => {
+  const add = (path: (string | number)[], code: string, message: string) =>
+    context.addIssue({ code: "custom", path, message, params: { code } });
+  if (spec.image === undefined && !WITHOUT_IMAGE.includes(spec.runtime ?? "")) {
+    add(["image"], "required", "is required, unless the runtime is process");
+  }
+  if (spec.image === undefined && spec.runtime === "process" && spec.command === undefined && spec.args.length === 0) {
+    add(["command"], "required", "is required where there is no image to bring one");
+  }
+  for (const name of Object.keys(spec.secrets)) {
+    if (Object.hasOwn(spec.env, name)) add(["secrets", name], "duplicate", "has the name of a variable of env");
+  }
+  const seen = new Set<string>();
+  for (const kind of ["sidecars", "initContainers"] as const) {
+    for (const [index, { name }] of spec[kind].entries()) {
+      if (seen.has(name)) add([kind, index, "name"], "duplicate", "is the name of another container of this spec");
+      seen.add(name);
+    }
+  }
 });
 
 /** What a submitter may write. */
 export type JobSpecInput = z.input<typeof jobSpecSchema>;
-/** An accepted spec: normalised, every default in place. `name` is always set after normalisation. */
-export type JobSpec = z.output<typeof jobSpecSchema>;
+/** An accepted spec: normalised, every default in place, named. */
+export type JobSpec = Omit<z.output<typeof jobSpecSchema>, "name"> & { name: string };
