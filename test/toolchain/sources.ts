@@ -5,9 +5,15 @@ import { execa } from "execa";
 /** The repository's root, absolute. */
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
+/** Whoever owns the working copy, reading its list of files runs nothing of it. */
+const GIT_ARGUMENTS = [
+  ...["-c", "safe.directory=*"],
+  ...["ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+];
+
 /** Every text file that git knows or would take, by its path from the root, with its text. */
 export async function repositoryFiles(): Promise<Map<string, string>> {
-  const { stdout } = await execa("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], {
+  const { stdout } = await execa("git", GIT_ARGUMENTS, {
     cwd: ROOT,
   });
   const paths = [...new Set(stdout.split("\0"))].filter((path) => path !== "").sort();
