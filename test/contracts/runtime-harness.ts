@@ -2,7 +2,8 @@ import type { JobId } from "../../engine/ids.ts";
 import { mintJobId } from "../../engine/ids.ts";
 import { externalName } from "../../engine/naming.ts";
 import type { ExternalRef, Launch, LogOptions, RuntimeAdapter, RuntimeLine } from "../../engine/ports/runtime.ts";
-import { type JobSpec, type JobSpecInput, jobSpecSchema } from "../../engine/spec/schema.ts";
+import { parseJobSpec } from "../../engine/spec/parse.ts";
+import type { JobSpecInput } from "../../engine/spec/schema.ts";
 
 /** What a test wants a job to do; the default translation is a busybox-compatible `sh -c`. */
 export type Act =
@@ -21,8 +22,9 @@ export interface Program {
 
 /** What is known about a runtime before it is set up: it decides which tests are registered. */
 export interface RuntimeFacts {
-  /** Put into every spec. */
+  /** Put into every spec: what the runtime is to run, or its name where there is no image. */
   image?: string;
+  runtime?: string;
   /** The timeout of one test in milliseconds; default 30,000. */
   testTimeoutMs?: number;
   /** How this runtime says it, when it is not by a shell. */
@@ -78,9 +80,10 @@ export interface LaunchOverrides {
 /** A launch of a fresh job that does `act`. */
 export function launchOf(facts: RuntimeFacts, act: Act, overrides: LaunchOverrides = {}): Launch {
   const program = act.act !== "shell" && facts.translate !== undefined ? facts.translate(act) : shellProgram(act);
-  const spec: JobSpec = jobSpecSchema.parse({
+  const spec = parseJobSpec({
     name: "contract",
     ...(facts.image === undefined ? {} : { image: facts.image }),
+    ...(facts.runtime === undefined ? {} : { runtime: facts.runtime }),
     command: program.command,
     args: program.args,
     ...overrides.spec,
@@ -90,7 +93,7 @@ export function launchOf(facts: RuntimeFacts, act: Act, overrides: LaunchOverrid
   return {
     jobId,
     attempt,
-    externalName: overrides.externalName ?? externalName(jobId, spec.name ?? "contract", attempt),
+    externalName: overrides.externalName ?? externalName(jobId, spec.name, attempt),
     spec,
     env: { ...program.env, ...overrides.env },
     secretValues: overrides.secretValues ?? [],

@@ -1,0 +1,143 @@
+import { randomBytes } from "node:crypto";
+import { chmod, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { RuntimeStatus } from "../../../engine/ports/runtime.ts";
+import { identify, isAlive, killAll, markers, signalProcess } from "./processes.ts";
+import {
+  type CancelRequest,
+  CLAIM_PREFIX,
+  type Claim,
+  type ExitRecord,
+  errorCode,
+  FILES,
+  isAbsent,
+  readRecord,
+  replace,
+  type StartedRecord,
+  TRASH_PREFIX,
+  writeOnce,
+} from "./records.ts";
+import { lostOutcome, statusOf, UNKNOWN } from "./spec.ts";
+
+/** A DNS label: an attempt's name, and nothing that leads out of the directory. */
+const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** One home's attempts, as they lie on the disk: nothing about them is kept anywhere else. */
+export interface Attempts {
+  path(name: string, file?: string): string;
+  /** The claim of an attempt of any home. */
+  claimOf(name: string): Claim | undefined;
+  /** The claim of an attempt of this home. */
+  own(name: string): Claim | undefined;
+  /** The exit record; found lost, an attempt is ended first and the record made. */
+  exitOf(name: string): Promise<ExitRecord | undefined>;
+  status(name: string): Promise<RuntimeStatus>;
+  /** Leaves a cancel request and wakes the supervisor; it is there for a supervisor that is about to look, too. */
+  requestCancel(name: string, request: CancelRequest): void;
+  names(): Promise<string[]>;
+  /** Removes the directory, whatever the job made of it. */
+  remove(name: string): Promise<void>;
+  /** Removes what was left by a supervisor that died while it claimed, and by a cleanup that was cut off. */
+  sweep(): Promise<void>;
+}
+
+/** The attempts of `homeId` under `directory`, which exists. */
+export function createAttempts(homeId: string, directory: string): Attempts {
+  const path = (name: string, file = ""): string => join(directory, name, file);
+  const claimOf = (name: string): Claim | undefined =>
+    NAME.test(name) ? readRecord<Claim>(path(name, FILES.claim)) : undefined;
+  const own = (name: string): Claim | undefined => {
+    const claim = claimOf(name);
+    return claim?.homeId === homeId ? claim : undefined;
+  };
+  const readExit = (name: string): ExitRecord | undefined => readRecord<ExitRecord>(path(name, FILES.exit));
+  const readStarted = (name: string): StartedRecord | undefined => readRecord<StartedRecord>(path(name, FILES.started));
+
+  async function exitOf(name: string): Promise<ExitRecord | undefined> {
+    const claim = own(name);
+    if (claim === undefined) return undefined;
+    const exit = readExit(name);
+    if (exit !== undefined || isAlive(claim.supervisor)) return exit;
+    // It may have written the record and gone between the two looks.
+    return readExit(name) ?? (await endLost(name, claim));
+  }
+
+  /** The record is written once: of several who find the attempt lost, all give the first one's verdict. */
+  async function endLost(name: string, claim: Claim): Promise<ExitRecord | undefined> {
+    const started = readStarted(name);
+    // The group is this job's for sure only while its leader lives; the markers find the others.
+    const leaderPid = started !== undefined && isAlive(started.leader) ? started.leader.pid : null;
+    await killAll(markers(claim.jobId, claim.attempt), leaderPid);
+    try {
+      writeOnce(path(name, FILES.exit), lostOutcome(started, new Date()));
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+    }
+    return readExit(name);
+  }
+
+  async function status(name: string): Promise<RuntimeStatus> {
+    if (own(name) === undefined) return UNKNOWN;
+    const exit = await exitOf(name);
+    if (exit !== undefined) return statusOf({ exit });
+    const started = readStarted(name);
+    // Gone meanwhile: then it is not `created`, either.
+    if (own(name) === undefined) return UNKNOWN;
+    return statusOf(started === undefined ? {} : { started });
+  }
+
+  return {
+    path,
+    claimOf,
+    own,
+    exitOf,
+    status,
+    requestCancel(name, request) {
+      const claim = own(name);
+      if (claim === undefined) return;
+      try {
+        replace(path(name, FILES.cancel), request);
+      } catch (error) {
+        if (!isAbsent(error)) throw error;
+      }
+      // A process with that number that is not ours would not be harmed by it.
+      signalProcess(claim.supervisor, "SIGCONT");
+    },
+    names: async () => (await readdir(directory)).filter((name) => NAME.test(name)),
+    async remove(name) {
+      const trash = join(directory, `${TRASH_PREFIX}${name}-${randomBytes(6).toString("hex")}`);
+      try {
+        // First away from its name, whole: an emptied directory could be claimed a second time.
+        await rename(path(name), trash);
+      } catch (error) {
+        if (isAbsent(error)) return;
+        throw error;
+      }
+      await removeTree(trash);
+    },
+    async sweep() {
+      for (const entry of await readdir(directory)) {
+        const stale = entry.startsWith(CLAIM_PREFIX) && identify(Number.parseInt(entry.slice(7), 10)) === undefined;
+        if (stale || entry.startsWith(TRASH_PREFIX)) await removeTree(join(directory, entry));
+      }
+    },
+  };
+}
+
+/** Removes a directory even if the job took its own right to it away. */
+async function removeTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true });
+  } catch (error) {
+    if (errorCode(error) !== "EACCES" && errorCode(error) !== "EPERM") throw error;
+    await unlock(path);
+    await rm(path, { recursive: true, force: true });
+  }
+}
+
+async function unlock(path: string): Promise<void> {
+  await chmod(path, 0o700);
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) await unlock(join(path, entry.name));
+  }
+}

@@ -1,0 +1,179 @@
+import { mkdirSync } from "node:fs";
+import { access, constants } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { SHUTDOWN } from "../../../engine/abort.ts";
+import { LongshoreError } from "../../../engine/errors.ts";
+import type { Launch, Owned, RuntimeAdapter, RuntimeStatus } from "../../../engine/ports/runtime.ts";
+import { createAttempts } from "./attempts.ts";
+import { createChanges } from "./changes.ts";
+import { openLogReader } from "./log-reader.ts";
+import { createNews } from "./news.ts";
+import { type ExitRecord, FILES } from "./records.ts";
+import { CAPABILITIES, constraintsOf, isKept, orderOf, UNKNOWN, violationsOf } from "./spec.ts";
+import { startSupervisor } from "./start.ts";
+
+const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+export interface ProcessRuntimeOptions {
+  /** Attempts of other homes under the same directory are not seen. */
+  homeId: string;
+  /** Absolute; made when it is missing, mode 0700. Each attempt lives in `directory/<externalName>`. */
+  directory: string;
+  /** Jobs at once; default four per core. */
+  maxConcurrent?: number;
+  /** The PATH of the jobs that bring none; default the system's usual directories. */
+  path?: string;
+}
+
+/**
+ * Runs jobs as plain processes of this machine, for specs that ask for it. A small detached supervisor per attempt
+ * starts the command, keeps its log and records its end, so that a job survives any death of Longshore; an adapter
+ * made later on the same directory finds everything again. A supervisor that was killed itself ends its attempt with
+ * RUNTIME_UNAVAILABLE (SUPERVISOR_LOST), never with a second start. After `dispose` what waits is refused with
+ * RUNTIME_UNAVAILABLE; what only looks still answers.
+ */
+export function createProcessRuntime(options: ProcessRuntimeOptions): RuntimeAdapter {
+  const { homeId, directory, path = DEFAULT_PATH } = options;
+  const maxConcurrent = options.maxConcurrent ?? availableParallelism() * 4;
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const attempts = createAttempts(homeId, directory);
+  const changes = createChanges();
+  const news = createNews(changes);
+  const recordsOf = (name: string): string => attempts.path(name, "record");
+
+  const untilEnded = async (name: string, signal?: AbortSignal): Promise<RuntimeStatus> =>
+    await news.until({ name, path: recordsOf(name), signal }, async () => {
+      const status = await attempts.status(name);
+      return status.phase === "exited" || status.phase === "unknown" ? status : undefined;
+    });
+
+  /** The attempt behind a launch's name: it must be this launch's, whoever started it. */
+  function checkOwner(launch: Launch): boolean {
+    const claim = attempts.claimOf(launch.externalName);
+    if (claim === undefined) return false;
+    if (claim.homeId !== homeId || claim.jobId !== launch.jobId || claim.attempt !== launch.attempt) {
+      const message = `process: the name ${launch.externalName} is taken by another job`;
+      throw new LongshoreError("UNKNOWN", message, { providerCode: "NAME_TAKEN" });
+    }
+    return true;
+  }
+
+  async function begin(launch: Launch): Promise<void> {
+    const name = launch.externalName;
+    const child = await startSupervisor(orderOf(launch, { homeId, directory, path }));
+    if (attempts.own(name)?.supervisor.pid !== child.pid) return;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    changes.adoptChild(name);
+    child.once("exit", () => changes.tell(name));
+  }
+
+  async function submit(launch: Launch, signal: AbortSignal): Promise<string> {
+    signal.throwIfAborted();
+    news.checkOpen();
+    const name = launch.externalName;
+    launch.report({ phase: "creating" });
+    if (!checkOwner(launch)) {
+      await begin(launch);
+      // The supervisor had its order by then and answers within moments; only then it is known what to undo.
+      if (signal.aborted) await undo(launch, signal);
+      if (!checkOwner(launch)) throw new LongshoreError("RUNTIME_UNAVAILABLE", "process: the attempt was removed");
+    }
+    await news.until({ name, path: recordsOf(name), signal }, async () => {
+      const { phase } = await attempts.status(name);
+      return phase === "created" ? undefined : phase;
+    });
+    refuseUnstarted(await attempts.exitOf(name));
+    return name;
+  }
+
+  /** At the end of this process nothing is undone: its next start adopts the attempt. */
+  async function undo(launch: Launch, signal: AbortSignal): Promise<never> {
+    if (signal.reason !== SHUTDOWN && checkOwner(launch)) await cleanup(launch.externalName);
+    throw signal.reason;
+  }
+
+  async function cancel(name: string, graceSeconds: number): Promise<boolean> {
+    if (attempts.own(name) === undefined || (await attempts.exitOf(name)) !== undefined) return false;
+    attempts.requestCancel(name, { graceSeconds });
+    await untilEnded(name);
+    const exit = await attempts.exitOf(name);
+    return exit === undefined || exit.cancelled || exit.failure?.providerCode === "SUPERVISOR_LOST";
+  }
+
+  async function cleanup(name: string): Promise<void> {
+    if (attempts.own(name) === undefined) return;
+    await cancel(name, 0);
+    if (attempts.own(name) !== undefined) await attempts.remove(name);
+    changes.tell(name);
+  }
+
+  return {
+    name: "process",
+    kind: "process",
+    explicitOnly: true,
+    capabilities: CAPABILITIES,
+    constraints: constraintsOf(maxConcurrent),
+    check: violationsOf,
+    submit,
+    status: attempts.status,
+    cancel,
+    cleanup,
+    wait: untilEnded,
+    async *logs(name, { follow = false, after = 0, signal }) {
+      signal?.throwIfAborted();
+      if (attempts.own(name) === undefined) return;
+      if (follow) news.checkOpen();
+      const log = attempts.path(name, FILES.log);
+      if (follow) {
+        await news.until({ name, path: recordsOf(name), signal }, async () =>
+          (await attempts.status(name)).phase === "created" ? undefined : true,
+        );
+      }
+      const reader = await openLogReader(log, after);
+      if (reader === undefined) return;
+      try {
+        if (!follow) yield* reader.more();
+        else
+          yield* news.follow(reader, { name, log, records: recordsOf(name), signal }, async () => {
+            const { phase } = await attempts.status(name);
+            return phase === "exited" || phase === "unknown";
+          });
+      } finally {
+        await reader.close();
+      }
+    },
+    async health() {
+      try {
+        await attempts.sweep();
+        await access(directory, constants.W_OK | constants.X_OK);
+        return { ok: true, message: "processes can be started" };
+      } catch (error) {
+        return { ok: false, message: `the directory of the attempts cannot be written (${(error as Error).message})` };
+      }
+    },
+    find: async (name) => (attempts.own(name) === undefined ? undefined : name),
+    async *list(): AsyncGenerator<Owned> {
+      for (const name of await attempts.names()) {
+        const claim = attempts.own(name);
+        if (claim === undefined) continue;
+        const status = await attempts.status(name);
+        if (status.phase === UNKNOWN.phase) continue;
+        const { externalName, jobId, attempt } = claim;
+        yield { ref: name, externalName, jobId, attempt, status, kept: isKept(claim, status) };
+      }
+    },
+    async dispose() {
+      news.close();
+      changes.dispose();
+    },
+  };
+}
+
+/** @throws LongshoreError of the failure's category, when the command could not be started. */
+function refuseUnstarted(exit: ExitRecord | undefined): void {
+  if (exit === undefined || exit.startedAt !== null || exit.failure === null) return;
+  // What was lost before its start is an attempt that has ended: the one that is adopted tells so by its status.
+  if (exit.failure.providerCode === "SUPERVISOR_LOST") return;
+  const { category, message, providerCode } = exit.failure;
+  throw new LongshoreError(category, `process: ${message}`, { providerCode });
+}

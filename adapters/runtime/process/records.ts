@@ -1,0 +1,145 @@
+import { randomBytes } from "node:crypto";
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Category } from "../../../engine/errors.ts";
+import type { ProcessId } from "./processes.ts";
+
+/** What lies in an attempt's directory. `record` is apart, so that watching it tells of the start and the end only. */
+export const FILES = {
+  claim: "claim.json",
+  cancel: "cancel.json",
+  log: "log",
+  record: "record",
+  started: join("record", "started.json"),
+  exit: join("record", "exit.json"),
+  work: "work",
+  temporary: "tmp",
+} as const;
+
+/** Directories of the home beside the attempts begin so; no attempt's name does. */
+export const CLAIM_PREFIX = ".claim-";
+export const TRASH_PREFIX = ".trash-";
+
+/** What the adapter tells the supervisor on its standard input: the only way that values take. */
+export interface Order {
+  /** The directory in which the attempts' directories live. */
+  directory: string;
+  claim: Omit<Claim, "supervisor">;
+  argv: string[];
+  /** The job's own environment, without what the supervisor adds. */
+  env: Record<string, string>;
+  path: string;
+  /** Absent: the attempt's own work directory. */
+  workdir?: string;
+  maskValues: readonly string[];
+  timeoutSeconds: number;
+  graceSeconds: number;
+  maxLogBytes: number;
+}
+
+/** Who owns the attempt. It is there, complete, from the moment in which the directory is. */
+export interface Claim {
+  homeId: string;
+  jobId: string;
+  attempt: number;
+  externalName: string;
+  cleanup: "always" | "onSuccess" | "never";
+  supervisor: ProcessId;
+}
+
+/** Written once the command runs; its process leads a session and a process group of its own. */
+export interface StartedRecord {
+  leader: ProcessId;
+  startedAt: string;
+}
+
+/** How it ended; written once and never changed. */
+export interface ExitRecord {
+  exitCode: number | null;
+  /** A cancel was taken up before the command had ended. */
+  cancelled: boolean;
+  failure: { category: Category; message: string; providerCode: string | null } | null;
+  startedAt: string | null;
+  finishedAt: string;
+}
+
+export interface CancelRequest {
+  graceSeconds: number;
+}
+
+/** The supervisor's answer: what it did is on the disk then; `error` says why nothing is. */
+export interface Reply {
+  error?: string;
+}
+
+/**
+ * Writes a record that must never change once it is there: whole or not at all, synced, and only by the first.
+ * Returns false when there was one already.
+ */
+export function writeOnce(path: string, value: object): boolean {
+  const temporary = writeTemporary(path, value);
+  try {
+    // A link fails where a rename would overwrite.
+    linkSync(temporary, path);
+    syncDirectory(dirname(path));
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return false;
+    throw error;
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+/** Writes a record in place of the one that was there, whole or not at all. */
+export function replace(path: string, value: object): void {
+  const temporary = writeTemporary(path, value);
+  try {
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Reads a record; undefined when there is none (or its directory is gone). */
+export function readRecord<T>(path: string): T | undefined {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as T;
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw error;
+  }
+}
+
+/** The code of a failed system call, such as ENOENT. */
+export function errorCode(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | undefined)?.code;
+}
+
+/** Whether a system call failed because the file, or a directory on the way to it, is not there. */
+export function isAbsent(error: unknown): boolean {
+  return errorCode(error) === "ENOENT" || errorCode(error) === "ENOTDIR";
+}
+
+/** Makes the names in a directory survive a loss of power. */
+export function syncDirectory(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function writeTemporary(path: string, value: object): string {
+  const temporary = `${path}.${randomBytes(6).toString("hex")}`;
+  const fd = openSync(temporary, "wx", 0o600);
+  try {
+    writeSync(fd, JSON.stringify(value));
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  return temporary;
+}
