@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+import process from "node:process";
+import { refuseNode } from "./node-version.ts";
+
+// The rest is loaded only now: on an older Node its imports would fail before a word could be said about it.
+const refusal = refuseNode(process.versions.node);
+if (refusal === null) await import("./main.ts");
+else {
+  process.stderr.write(`${refusal}\n`);
+  process.exitCode = 125;
+}
