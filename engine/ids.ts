@@ -1,13 +1,21 @@
-import { ulid } from "ulid";
+import { decodeTime, monotonicFactory, ulid } from "ulid";
 
 /** A job's id: `job_` and a ULID (26 characters of Crockford base32, upper case). */
 export type JobId = string & { readonly __brand: "JobId" };
 
 const JOB_ID = /^job_[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
 
-/** Mints a job id whose first ten ULID characters are `nowMs` (milliseconds since the epoch). */
+// Ids of one process never go back, so that jobs submitted in one millisecond are listed in the order they came in.
+const monotonicUlid = monotonicFactory();
+
+/** Mints a job id from the time (milliseconds since the epoch). */
 export function mintJobId(nowMs: number): JobId {
-  return `job_${ulid(nowMs)}` as JobId;
+  return `job_${monotonicUlid(nowMs)}` as JobId;
+}
+
+/** When a job id was minted, RFC 3339: the job's `createdAt`, so that both always fall into the same month. */
+export function mintedAt(jobId: JobId): string {
+  return new Date(decodeTime(jobId.slice("job_".length))).toISOString();
 }
 
 /** Mints an id for a home: `home_` and a ULID; it labels every resource that the home creates. */

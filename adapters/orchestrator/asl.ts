@@ -1,0 +1,148 @@
+import { randomUUID } from "node:crypto";
+import { StateMachine, type StateMachineDefinition } from "aws-local-stepfunctions";
+import type { Logger } from "../../engine/ports/logger.ts";
+import type { ExecutionInput, Orchestrator } from "../../engine/ports/orchestrator.ts";
+
+type Json = Parameters<StateMachine["run"]>[0];
+
+/** A function of the lifecycle, by the placeholder that stands for it in the definition. */
+export type TaskHandler = (payload: unknown) => Promise<unknown>;
+
+export interface AslOptions {
+  /** The parsed `lifecycle.asl.json`. */
+  definition: unknown;
+  /** By the name inside `${…}` in a state's `FunctionName`. */
+  handlers: Record<string, TaskHandler>;
+  logger: Logger;
+  /** Called with the states that an execution went through, when it has ended. */
+  onEnd?: (name: string, states: string[]) => void;
+}
+
+export interface AslOrchestrator extends Orchestrator {
+  /** Ends every execution where it stands; the next start of the home takes their jobs up. Idempotent. */
+  close(): Promise<void>;
+}
+
+interface TaskState {
+  Type: string;
+  Resource?: string;
+  Parameters?: { FunctionName?: string };
+}
+
+interface Waiting {
+  resolve: () => void;
+  reject: (error: Error) => void;
+}
+
+/** Names of ended executions that are remembered, so that a late duplicate start is seen as one. */
+const MAX_REMEMBERED = 10_000;
+
+/**
+ * The lifecycle in an interpreter inside this process, for the home on one machine. Executions live in memory: a home
+ * that starts anew relaunches what the ledger says was going on.
+ * @throws Error when the definition is no valid state machine or names a function without a handler.
+ */
+export function createAslOrchestrator(options: AslOptions): AslOrchestrator {
+  const definition = options.definition as StateMachineDefinition;
+  const machine = new StateMachine(definition, { validationOptions: { checkArn: false } });
+  const running = new Map<string, { abort: () => void; done: Promise<void> }>();
+  const ended = new Set<string>();
+  const waiting = new Map<string, Waiting>();
+  let closed = false;
+
+  function waitForToken(token: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    waiting.set(token, { resolve, reject });
+    return promise;
+  }
+
+  async function runTask(state: TaskState, handler: TaskHandler, token: string, input: Json): Promise<Json> {
+    if (closed) throw new Error("the orchestrator is closed");
+    const { Payload } = input as { Payload: unknown };
+    if (!state.Resource?.endsWith(".waitForTaskToken")) return { Payload: ((await handler(Payload)) ?? null) as Json };
+    const completed = waitForToken(token);
+    try {
+      // The handler's own end is not the task's: only a completed token is. Its failure is.
+      await Promise.race([completed, handler(Payload).then(() => completed)]);
+      return null;
+    } finally {
+      completed.catch(() => undefined);
+      waiting.delete(token);
+    }
+  }
+
+  function overridesFor(token: string): Record<string, (input: Json) => Promise<Json>> {
+    const tasks = Object.entries(definition.States as unknown as Record<string, TaskState>).filter(
+      ([, state]) => state.Type === "Task",
+    );
+    return Object.fromEntries(
+      tasks.map(([name, state]) => {
+        const handler = handlerOf(state, options.handlers, name);
+        return [name, (input: Json) => runTask(state, handler, token, input)];
+      }),
+    );
+  }
+
+  overridesFor("checks that every function has a handler");
+
+  return {
+    async start(name: string, input: ExecutionInput) {
+      if (closed) throw new Error("the orchestrator is closed");
+      if (running.has(name) || ended.has(name)) return "exists";
+      const token = randomUUID();
+      const execution = machine.run(input as unknown as Json, {
+        overrides: { taskResourceLocalHandlers: overridesFor(token) },
+        context: { Task: { Token: token } },
+        noThrowOnAbort: true,
+      });
+      const done = (async () => {
+        const states: string[] = [];
+        try {
+          const trace = (async () => {
+            for await (const log of execution.eventLogs) if (log.type === "StateEntered") states.push(log.state.name);
+          })();
+          await execution.result;
+          await trace;
+        } catch (error) {
+          // The job stands where the ledger says; the reconciler goes on from there.
+          options.logger.error({ execution: name, err: error }, "execution failed");
+        } finally {
+          running.delete(name);
+          remember(ended, name);
+          options.onEnd?.(name, states);
+        }
+      })();
+      running.set(name, { abort: execution.abort, done });
+      return "started";
+    },
+    async complete(token) {
+      const task = waiting.get(token);
+      task?.resolve();
+      return task !== undefined;
+    },
+    async isRunning(name) {
+      return running.has(name);
+    },
+    async close() {
+      closed = true;
+      const executions = [...running.values()];
+      for (const { abort } of executions) abort();
+      for (const { reject } of waiting.values()) reject(new Error("the orchestrator is closed"));
+      await Promise.all(executions.map(({ done }) => done));
+    },
+  };
+}
+
+function handlerOf(state: TaskState, handlers: Record<string, TaskHandler>, name: string): TaskHandler {
+  const placeholder = /^\$\{(\w+)\}$/.exec(state.Parameters?.FunctionName ?? "")?.[1];
+  const handler = placeholder === undefined ? undefined : handlers[placeholder];
+  if (handler === undefined) throw new Error(`state ${name} names no function with a handler`);
+  return handler;
+}
+
+function remember(names: Set<string>, name: string): void {
+  names.add(name);
+  if (names.size <= MAX_REMEMBERED) return;
+  const [oldest] = names;
+  if (oldest !== undefined) names.delete(oldest);
+}

@@ -1,0 +1,54 @@
+import type { JobId } from "./ids.ts";
+import type { HomeRecord } from "./ledger/home.ts";
+import type { Ledger } from "./ledger/ledger.ts";
+import type { Clock } from "./ports/clock.ts";
+import type { Logger } from "./ports/logger.ts";
+import type { Objects } from "./ports/objects.ts";
+import type { Orchestrator } from "./ports/orchestrator.ts";
+import type { ExternalRef, LaunchReport, RuntimeAdapter } from "./ports/runtime.ts";
+import type { Sealer } from "./ports/sealer.ts";
+import type { SecretSource } from "./ports/secrets.ts";
+
+/** The runtimes of this home. */
+export interface Runtimes {
+  /** Every one that can be named, in order of preference. */
+  all(): RuntimeAdapter[];
+  /** @throws LongshoreError RUNTIME_UNAVAILABLE when this home has no such runtime (any more). */
+  get(name: string): RuntimeAdapter;
+  /** What routing may choose from now, in order of preference. */
+  offered(): RuntimeAdapter[];
+}
+
+/** What is going on in this process for one attempt; a hint for speed, never the truth. */
+export interface Inflight {
+  /** Registers a launch; aborted by `abort` or when the process shuts down. */
+  begin(jobId: JobId, attempt: number): { signal: AbortSignal; end(): void };
+  /** Aborts the launch of a job in this process; false when there is none. */
+  abort(jobId: JobId, reason: unknown): boolean;
+  /** The latest progress of a pull, shown to whoever looks. */
+  progress(jobId: JobId, report: LaunchReport | null): void;
+}
+
+/** Everything that the operations work with: the ports, filled in by a home. */
+export interface EngineContext {
+  home: HomeRecord;
+  ledger: Ledger;
+  objects: Objects;
+  sealer: Sealer;
+  /** By scheme. */
+  secrets: ReadonlyMap<string, SecretSource>;
+  orchestrator: Orchestrator;
+  runtimes: Runtimes;
+  inflight: Inflight;
+  /**
+   * Called when an attempt is known to run, maybe more than once: the home sees to it that `observeExit` is called
+   * when it ends and `stopAttempt` when its deadline passes.
+   */
+  watch(attempt: { jobId: JobId; attempt: number; runtime: string; externalRef: ExternalRef; deadlineAt: string }): void;
+  /** Runs slow work that nobody waits for; a home that may freeze after its answer waits for it itself. */
+  background(name: string, work: () => Promise<void>): void;
+  clock: Clock;
+  /** 0 ≤ x < 1. */
+  random(): number;
+  logger: Logger;
+}

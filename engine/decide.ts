@@ -1,0 +1,264 @@
+import { LongshoreError } from "./errors.ts";
+import type { AttemptRecord, EventRecord, JobRecord, Life } from "./ledger/records.ts";
+import { type Occurrence, type Stage, stageOf, TRANSITIONS } from "./occurrences.ts";
+import { assertNever, type EventType } from "./states.ts";
+
+/** What must be done after the decision is durable. Each may be done twice. */
+export type Effect =
+  /** Start the execution of the current attempt and generation. */
+  | "start-execution"
+  /** Stop the attempt's resource; its end will be observed. */
+  | "stop-resource"
+  /** Complete the attempt's task token: it has ended. */
+  | "complete-token";
+
+export interface Decision {
+  life: Life;
+  events: EventRecord[];
+  effects: Effect[];
+  /** Whether anything changed; a decision that changed nothing is not committed. */
+  changed: boolean;
+}
+
+/**
+ * The lifecycle, as a pure function: a job with its current attempt, something that happened, and the time (ms since
+ * the epoch) give the new job, its new events in order, and what to do next.
+ * @throws LongshoreError CONFLICT for what must not happen at this stage.
+ */
+export function decide(life: Life, occurrence: Occurrence, nowMs: number): Decision {
+  const stage = stageOf(life.job);
+  const legality = isStale(life.job, occurrence) ? "ignore" : TRANSITIONS[stage][occurrence.type];
+  if (legality === "refuse") {
+    throw new LongshoreError("CONFLICT", `${occurrence.type} is not possible while the job is ${life.job.status}`);
+  }
+  const draft = new Draft(life, new Date(nowMs).toISOString());
+  if (legality === "ignore") {
+    if (occurrence.type === "DISPATCH") draft.effect("complete-token");
+    return draft.done();
+  }
+  apply(draft, stage, occurrence, nowMs);
+  return draft.done();
+}
+
+/** An occurrence of another attempt than the current one is late news. */
+function isStale(job: JobRecord, occurrence: Occurrence): boolean {
+  return occurrence.type !== "CANCEL" && occurrence.attempt !== job.attempt;
+}
+
+function apply(draft: Draft, stage: Stage, occurrence: Occurrence, nowMs: number): void {
+  switch (occurrence.type) {
+    case "ADMIT":
+      draft.setJob({ slotShard: occurrence.slotShard, queueShard: null });
+      draft.event("ADMITTED", { runtime: draft.job.runtime });
+      draft.effect("start-execution");
+      return;
+    case "DISPATCH":
+      return dispatch(draft, stage, occurrence);
+    case "PULL":
+      draft.setJob({ phase: "pulling" });
+      draft.event("IMAGE_PULLING", occurrence.data);
+      return;
+    case "CREATE":
+      draft.setJob({ phase: "creating" });
+      draft.event("CONTAINER_CREATING", occurrence.data);
+      return;
+    case "START":
+      return start(draft, occurrence);
+    case "STOP":
+      if (draft.attempt?.stop) return draft.effect("stop-resource");
+      draft.setAttempt({ stop: occurrence.reason });
+      draft.effect("stop-resource");
+      return;
+    case "EXIT":
+      return exit(draft, occurrence);
+    case "FINISH":
+      return finish(draft, occurrence, nowMs);
+    case "CLEAN":
+      if (!draft.job.cleanupPending) return;
+      draft.setJob({ cleanupPending: false, phase: null });
+      draft.event("CLEANED_UP", { attempt: occurrence.attempt });
+      return;
+    case "REQUEUE":
+      return requeue(draft, occurrence);
+    case "RELAUNCH":
+      draft.setJob({ generation: draft.job.generation + 1 });
+      draft.event("RECONCILED", { reason: occurrence.reason, generation: draft.job.generation });
+      draft.effect("start-execution");
+      return;
+    case "CANCEL":
+      return cancel(draft, stage, occurrence.by);
+    default:
+      assertNever(occurrence);
+  }
+}
+
+function dispatch(draft: Draft, stage: Stage, occurrence: Extract<Occurrence, { type: "DISPATCH" }>): void {
+  const { token, externalName, logBase } = occurrence;
+  if (draft.attempt === null || draft.attempt.attempt !== occurrence.attempt) {
+    draft.startAttempt({
+      attempt: occurrence.attempt,
+      runtime: draft.job.runtime,
+      externalName,
+      externalRef: null,
+      token,
+      startedAt: null,
+      deadlineAt: null,
+      stop: null,
+      exit: null,
+      error: null,
+      finishedAt: null,
+      logBase,
+      logLines: null,
+    });
+  } else {
+    draft.setAttempt({ token });
+  }
+  if (stage === "collecting") draft.effect("complete-token");
+  if (stage !== "admitted") return;
+  draft.setJob({ status: "RUNNING", phase: "validating", externalName, externalRef: null, exitCode: null, error: null });
+  draft.event("VALIDATED", { externalName });
+}
+
+function start(draft: Draft, occurrence: Extract<Occurrence, { type: "START" }>): void {
+  const { externalRef, startedAt } = occurrence;
+  const deadlineAt = new Date(Date.parse(startedAt) + draft.job.timeoutSeconds * 1000).toISOString();
+  draft.setAttempt({ externalRef, startedAt, deadlineAt });
+  draft.setJob({ phase: "running", externalRef, startedAt: draft.job.startedAt ?? startedAt });
+  draft.event("STARTED", { externalRef, startedAt });
+  if (draft.job.cancelRequestedAt !== null) draft.effect("stop-resource");
+}
+
+function exit(draft: Draft, occurrence: Extract<Occurrence, { type: "EXIT" }>): void {
+  const { exit: facts, startedAt, externalRef } = occurrence;
+  const attempt = draft.attempt;
+  if (attempt !== null && attempt.attempt === occurrence.attempt) {
+    draft.setAttempt({
+      exit: facts,
+      startedAt: startedAt ?? attempt.startedAt,
+      externalRef: externalRef ?? attempt.externalRef,
+    });
+  } else {
+    // The execution gave up before it ever dispatched: the attempt is on record all the same.
+    draft.startAttempt({
+      attempt: occurrence.attempt,
+      runtime: draft.job.runtime,
+      externalName: draft.job.externalName ?? "",
+      externalRef,
+      token: null,
+      startedAt,
+      deadlineAt: null,
+      stop: null,
+      exit: facts,
+      error: null,
+      finishedAt: null,
+      logBase: 0,
+      logLines: null,
+    });
+  }
+  const begun = startedAt ?? attempt?.startedAt ?? null;
+  draft.setJob({
+    status: "RUNNING",
+    phase: "collecting",
+    startedAt: draft.job.startedAt ?? begun,
+    externalRef: externalRef ?? draft.job.externalRef,
+  });
+  draft.event("EXITED", { exitCode: facts.exitCode, oom: facts.oom, failure: facts.failure?.category ?? null });
+  draft.effect("complete-token");
+}
+
+function finish(draft: Draft, occurrence: Extract<Occurrence, { type: "FINISH" }>, nowMs: number): void {
+  const { outcome, logs, cost, retry } = occurrence;
+  const ended = draft.attempt?.exit ?? null;
+  const finishedAt = ended?.finishedAt ?? draft.at;
+  draft.setAttempt({ error: outcome.error, finishedAt, logLines: logs.lines, token: null });
+  const keep = draft.job.cleanup === "never" || (draft.job.cleanup === "onSuccess" && outcome.status !== "SUCCEEDED");
+  const started = draft.attempt?.startedAt !== null;
+  const cleanupPending = retry !== null || !(keep && started);
+  const common = { cost, cleanupPending, slotShard: null, exitCode: ended?.exitCode ?? null, error: outcome.error };
+  draft.event("LOGS_COLLECTED", logs);
+  draft.event("COST_RECORDED", { ...cost });
+  if (retry !== null) {
+    const retryAt = new Date(nowMs + retry.delaySeconds * 1000).toISOString();
+    draft.setJob({ ...common, status: "RETRYING", phase: "cleaning", retryAt });
+    draft.event("RETRY_SCHEDULED", { delaySeconds: retry.delaySeconds, retryAt, error: outcome.error });
+  } else {
+    draft.setJob({ ...common, status: outcome.status, phase: null, finishedAt, retryAt: null });
+    draft.event(outcome.status, { exitCode: draft.job.exitCode, error: outcome.error });
+  }
+}
+
+function requeue(draft: Draft, occurrence: Extract<Occurrence, { type: "REQUEUE" }>): void {
+  if (draft.job.cleanupPending) {
+    throw new LongshoreError("CONFLICT", "the next attempt must wait until the resource of the last one is gone");
+  }
+  draft.setJob({
+    status: "PENDING",
+    phase: "queued",
+    attempt: draft.job.attempt + 1,
+    generation: 0,
+    queueShard: occurrence.queueShard,
+    retryAt: null,
+    externalRef: null,
+    externalName: null,
+  });
+}
+
+function cancel(draft: Draft, stage: Stage, by: string): void {
+  if (draft.job.cancelRequestedAt !== null) return draft.effect("stop-resource");
+  draft.setJob({ cancelRequestedAt: draft.at });
+  draft.event("CANCEL_REQUESTED", { by });
+  if (stage !== "queued" && stage !== "retrying") return draft.effect("stop-resource");
+  // Nothing of it runs: the record ends at once.
+  draft.setJob({ status: "CANCELLED", phase: null, finishedAt: draft.at, queueShard: null, retryAt: null, error: null });
+  draft.event("CANCELLED", {});
+}
+
+/** A decision in the making: it copies, never changes what it was given, and numbers the events. */
+class Draft {
+  job: JobRecord;
+  attempt: AttemptRecord | null;
+  readonly at: string;
+  #events: EventRecord[] = [];
+  #effects: Effect[] = [];
+  #changed = false;
+
+  constructor(life: Life, at: string) {
+    this.job = life.job;
+    this.attempt = life.attempt;
+    this.at = at;
+  }
+
+  setJob(patch: Partial<JobRecord>): void {
+    this.job = { ...this.job, ...patch };
+    this.#changed = true;
+  }
+
+  startAttempt(attempt: AttemptRecord): void {
+    this.attempt = attempt;
+    this.#changed = true;
+  }
+
+  setAttempt(patch: Partial<AttemptRecord>): void {
+    if (this.attempt === null) return;
+    this.attempt = { ...this.attempt, ...patch };
+    this.#changed = true;
+  }
+
+  event(type: EventType, data: object): void {
+    const { jobId, attempt, status, phase, seq, runtime } = this.job;
+    this.job = { ...this.job, seq: seq + 1 };
+    this.#changed = true;
+    this.#events.push({ jobId, seq: seq + 1, type, at: this.at, attempt, status, phase, runtime, data: { ...data } });
+  }
+
+  effect(effect: Effect): void {
+    this.#effects.push(effect);
+  }
+
+  done(): Decision {
+    const job = this.#changed
+      ? { ...this.job, version: this.job.version + 1, lastHeartbeatAt: this.at }
+      : this.job;
+    return { life: { job, attempt: this.attempt }, events: this.#events, effects: this.#effects, changed: this.#changed };
+  }
+}

@@ -1,0 +1,125 @@
+import { LongshoreError } from "../errors.ts";
+import { type Change, ConflictError, type Item, MAX_CHANGES } from "../ports/table.ts";
+import type { JobSpec } from "../spec/schema.ts";
+import { publishStaged } from "./batch.ts";
+import { eventChange, jobItem } from "./items.ts";
+import { batchKey, idempotencyKey, queueKey, sealedKey, specKey } from "./keys.ts";
+import { type Ledger, shardBound } from "./ledger.ts";
+import type { EventRecord, JobRecord } from "./records.ts";
+
+/** One job about to be accepted. */
+export interface Submission {
+  job: JobRecord;
+  redacted: JobSpec;
+  sealed: Uint8Array;
+  submitted: EventRecord;
+}
+
+/** A caller's own key for a submission, and the keyed hash of what was submitted under it. */
+export interface Idempotency {
+  caller: string;
+  key: string;
+  digest: string;
+}
+
+export type Acceptance = { accepted: true } | { accepted: false; jobIds: string[] };
+
+const IDEMPOTENCY_SECONDS = 7 * 24 * 3600;
+/** What was staged for a batch that was never accepted expires after this. */
+const STAGED_SECONDS = 3600;
+const CHANGES_PER_JOB = 4;
+/** The idempotency record, the queue's counter and the batch record come on top. */
+const MAX_DIRECT_JOBS = Math.floor((MAX_CHANGES - 3) / CHANGES_PER_JOB);
+
+/**
+ * Accepts all submissions or none, durably. More than one commit can hold are staged first, where nothing sees or
+ * admits them; one last commit of the batch record accepts them all.
+ *
+ * The races that it wins: two submissions under one idempotency key (one is accepted, the other gets its jobs), and
+ * many submissions for the last places of the queue (the counter's guard lets exactly as many through as fit).
+ *
+ * @throws LongshoreError QUEUE_FULL, or CONFLICT when the idempotency key came with another body before.
+ */
+export async function accept(
+  ledger: Ledger,
+  submissions: Submission[],
+  idempotency: Idempotency | null,
+): Promise<Acceptance> {
+  const direct = submissions.length <= MAX_DIRECT_JOBS;
+  const batchId = submissions[0]?.job.jobId ?? "";
+  if (!direct) await stage(ledger, submissions, batchId);
+  for (const shard of shardsToTry(ledger, batchId)) {
+    const reservation = reserve(ledger, submissions.length, shard);
+    const remembered = idempotency === null ? [] : [remember(ledger, idempotency, submissions)];
+    const changes = direct
+      ? submissions.flatMap((submission) => jobChanges(onShard(submission, shard)))
+      : [batchRecord(submissions, batchId, shard)];
+    try {
+      await ledger.table.commit([reservation, ...remembered, ...changes]);
+      if (!direct) await publishStaged(ledger, submissions.map(({ job }) => job.jobId));
+      return { accepted: true };
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+      if (idempotency !== null && error.failed.includes(1)) return earlier(error.items[1], idempotency);
+      if (!error.failed.includes(0)) throw error;
+    }
+  }
+  throw new LongshoreError("QUEUE_FULL", `the queue holds its limit of ${ledger.limits.maxQueued} waiting jobs`);
+}
+
+/** A second shard is tried before a submission is refused. */
+function shardsToTry({ limits }: Ledger, id: string): number[] {
+  const first = id.charCodeAt(id.length - 1) % limits.shards;
+  return limits.shards === 1 ? [0] : [first, (first + 1) % limits.shards];
+}
+
+function reserve({ limits }: Ledger, jobs: number, shard: number): Change {
+  const bound = shardBound(limits.maxQueued, shard, limits.shards);
+  return { kind: "patch", key: queueKey(shard), add: { count: jobs }, guard: { atMost: { count: bound - jobs } } };
+}
+
+function remember({ clock }: Ledger, { caller, key, digest }: Idempotency, submissions: Submission[]): Change {
+  const jobIds = submissions.map(({ job }) => job.jobId);
+  const ttl = Math.ceil(clock() / 1000) + IDEMPOTENCY_SECONDS;
+  return { kind: "put", item: { ...idempotencyKey(caller, key), digest, jobIds, ttl }, guard: { exists: false } };
+}
+
+function earlier(item: Item | undefined, { digest }: Idempotency): Acceptance {
+  if (item?.digest !== digest) {
+    throw new LongshoreError("CONFLICT", "this Idempotency-Key was used with another body before");
+  }
+  return { accepted: false, jobIds: item.jobIds as string[] };
+}
+
+function onShard(submission: Submission, shard: number): Submission {
+  return { ...submission, job: { ...submission.job, queueShard: shard } };
+}
+
+function jobChanges({ job, redacted, sealed, submitted }: Submission): Change[] {
+  const data = Buffer.from(sealed).toString("base64");
+  return [
+    { kind: "put", item: jobItem(job), guard: { exists: false } },
+    { kind: "put", item: { ...specKey(job.jobId), spec: redacted } },
+    { kind: "put", item: { ...sealedKey(job.jobId), data } },
+    eventChange(submitted),
+  ];
+}
+
+async function stage(ledger: Ledger, submissions: Submission[], batchId: string): Promise<void> {
+  const ttl = Math.ceil(ledger.clock() / 1000) + STAGED_SECONDS;
+  const perCommit = Math.floor(MAX_CHANGES / CHANGES_PER_JOB);
+  for (let at = 0; at < submissions.length; at += perCommit) {
+    const changes = submissions.slice(at, at + perCommit).flatMap((submission) => {
+      const staged = { ...submission, job: { ...submission.job, stagedIn: batchId } };
+      // Without its event the change feed does not see the job; without its index entries no list does.
+      return jobChanges(staged).slice(0, -1);
+    });
+    for (const change of changes) if (change.kind === "put") change.item.ttl = ttl;
+    await ledger.table.commit(changes);
+  }
+}
+
+function batchRecord(submissions: Submission[], batchId: string, queueShard: number): Change {
+  const jobIds = submissions.map(({ job }) => job.jobId);
+  return { kind: "put", item: { ...batchKey(batchId), jobIds, queueShard }, guard: { exists: false } };
+}

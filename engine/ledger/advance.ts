@@ -1,0 +1,115 @@
+import { type Decision, decide } from "../decide.ts";
+import { LongshoreError } from "../errors.ts";
+import type { JobId } from "../ids.ts";
+import type { Occurrence } from "../occurrences.ts";
+import { type Change, ConflictError } from "../ports/table.ts";
+import { isTerminal } from "../states.ts";
+import { publishStaged } from "./batch.ts";
+import { attemptItem, eventChange, jobItem } from "./items.ts";
+import { concurrencyKey, masksKey, queueKey, sealedKey, slotsKey } from "./keys.ts";
+import { type Ledger, shardBound } from "./ledger.ts";
+import { readLife } from "./read.ts";
+import type { JobRecord, Life } from "./records.ts";
+
+const MAX_TRIES = 20;
+
+/** The bound of a runtime or of a concurrency key is reached: the job must wait. */
+export class NoSlotError extends Error {
+  override name = "NoSlotError";
+}
+
+/**
+ * One transition, one commit: reads the job, lets `decide` judge what happened, and writes the job, its attempt, the
+ * events and the counters that follow from the difference, or nothing.
+ *
+ * The race that it wins: two parties that see the same version write at the same time; the guard on the version lets
+ * one through, and the other reads again and decides anew, so that late or doubled news end as "ignore".
+ *
+ * @param occurrence what happened (several in one commit), or a function of the job as it is now; null means nothing.
+ * @param extras further changes that must be durable together with the transition.
+ * @throws LongshoreError NOT_FOUND for an unknown job, CONFLICT for what must not happen; NoSlotError.
+ */
+export async function advance(
+  ledger: Ledger,
+  jobId: JobId | string,
+  occurrence: Occurrence | Occurrence[] | ((life: Life) => Occurrence | null),
+  extras: Change[] = [],
+): Promise<Decision> {
+  for (let tries = 1; ; tries++) {
+    const life = await readLife(ledger, jobId);
+    if (life === undefined) throw new LongshoreError("NOT_FOUND", `there is no job ${jobId}`);
+    if (life.job.stagedIn !== undefined) {
+      await publishStaged(ledger, [life.job.jobId]);
+      continue;
+    }
+    const happened = typeof occurrence === "function" ? occurrence(life) : occurrence;
+    const decision = decideAll(life, happened === null ? [] : [happened].flat(), ledger.clock());
+    if (!decision.changed) return decision;
+    const bounded = counterChanges(ledger, life.job, decision.life.job);
+    try {
+      await ledger.table.commit([...bounded, ...recordChanges(ledger, life, decision), ...extras]);
+      return decision;
+    } catch (error) {
+      if (!(error instanceof ConflictError) || tries >= MAX_TRIES) throw error;
+      if (error.failed.every((position) => position < bounded.length)) throw new NoSlotError("no slot is free");
+    }
+  }
+}
+
+function decideAll(life: Life, occurrences: Occurrence[], nowMs: number): Decision {
+  let all: Decision = { life, events: [], effects: [], changed: false };
+  for (const occurrence of occurrences) {
+    const next = decide(all.life, occurrence, nowMs);
+    const events = [...all.events, ...next.events];
+    const effects = [...all.effects, ...next.effects];
+    all = { life: next.life, events, effects, changed: all.changed || next.changed };
+  }
+  return all;
+}
+
+function recordChanges({ clock, limits }: Ledger, before: Life, { life: after, events }: Decision): Change[] {
+  const { jobId } = after.job;
+  const changes: Change[] = [
+    { kind: "put", item: jobItem(after.job), guard: { equals: { version: before.job.version } } },
+    ...events.map(eventChange),
+  ];
+  if (after.attempt !== null && after.attempt !== before.attempt) {
+    changes.push({ kind: "put", item: attemptItem(jobId, after.attempt) });
+  }
+  if (isTerminal(after.job.status) && !isTerminal(before.job.status)) {
+    const ttl = Math.ceil(clock() / 1000) + limits.sealedRetentionSeconds;
+    changes.push({ kind: "patch", key: sealedKey(jobId), set: { ttl } });
+  }
+  if (before.job.cleanupPending && !after.job.cleanupPending) {
+    changes.push({ kind: "delete", key: masksKey(jobId, after.job.attempt) });
+  }
+  return changes;
+}
+
+/** The counters are nothing but a sum over the jobs, so that they can be counted again from them. */
+function counterChanges({ limits }: Ledger, before: JobRecord, after: JobRecord): Change[] {
+  const changes: Change[] = [];
+  if (before.queueShard !== after.queueShard) {
+    if (before.queueShard !== null) changes.push(add(queueKey(before.queueShard), -1));
+    // A retry comes back to the queue whatever its bound says: it was accepted once.
+    if (after.queueShard !== null) changes.push(add(queueKey(after.queueShard), 1));
+  }
+  if (before.slotShard === after.slotShard) return changes;
+  if (before.slotShard !== null) {
+    changes.push(add(slotsKey(before.runtime, before.slotShard), -1));
+    if (before.concurrencyKey !== null) changes.push(add(concurrencyKey(before.concurrencyKey), -1));
+  }
+  if (after.slotShard !== null) {
+    const bound = shardBound(limits.maxConcurrent(after.runtime), after.slotShard, limits.shards);
+    changes.push(add(slotsKey(after.runtime, after.slotShard), 1, bound - 1));
+    const key = after.concurrencyKey;
+    if (key !== null) changes.push(add(concurrencyKey(key), 1, limits.maxPerKey(key) - 1));
+  }
+  return changes;
+}
+
+function add(key: { pk: string; sk: string }, n: number, atMost?: number): Change {
+  const change: Change = { kind: "patch", key, add: { count: n } };
+  return atMost === undefined ? change : { ...change, guard: { atMost: { count: atMost } } };
+}
+

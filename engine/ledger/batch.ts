@@ -1,0 +1,62 @@
+import { LongshoreError } from "../errors.ts";
+import { type Change, ConflictError } from "../ports/table.ts";
+import { eventChange, jobItem, recordOf } from "./items.ts";
+import { batchKey, jobKey, sealedKey, specKey } from "./keys.ts";
+import type { Ledger } from "./ledger.ts";
+import type { EventRecord, JobRecord } from "./records.ts";
+
+const JOBS_PER_COMMIT = 20;
+
+/** The SUBMITTED event of a job that was just accepted. */
+export function submittedEvent(job: JobRecord): EventRecord {
+  const { jobId, createdAt: at, attempt, status, phase, runtime } = job;
+  const data = { name: job.name, runtime: job.runtime, submittedBy: job.submittedBy, specHash: job.specHash };
+  return { jobId, seq: 1, type: "SUBMITTED", at, attempt, status, phase, runtime, data };
+}
+
+/**
+ * Makes the staged jobs of an accepted batch visible: index entries, first event, no expiry. Idempotent.
+ *
+ * The race that it wins: the submitter, the change feed and a reader may all do it for the same job; the guard on
+ * `stagedIn` lets one of them write the first event.
+ */
+export async function publishStaged(ledger: Ledger, jobIds: string[]): Promise<void> {
+  for (let at = 0; at < jobIds.length; at += JOBS_PER_COMMIT) {
+    const chunk = jobIds.slice(at, at + JOBS_PER_COMMIT);
+    const changes = await Promise.all(chunk.map((jobId) => publishChanges(ledger, jobId)));
+    try {
+      await ledger.table.commit(changes.flat());
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+      // Somebody published some of them meanwhile: the others go one by one.
+      for (const jobId of chunk) await publishOne(ledger, jobId);
+    }
+  }
+}
+
+async function publishOne(ledger: Ledger, jobId: string): Promise<void> {
+  const changes = await publishChanges(ledger, jobId);
+  try {
+    await ledger.table.commit(changes);
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+    const item = await ledger.table.get(jobKey(jobId));
+    if (item !== undefined && recordOf<JobRecord>(item).stagedIn !== undefined) throw error;
+  }
+}
+
+async function publishChanges(ledger: Ledger, jobId: string): Promise<Change[]> {
+  const item = await ledger.table.get(jobKey(jobId));
+  if (item === undefined) throw new LongshoreError("NOT_FOUND", `there is no staged job ${jobId}`);
+  const { stagedIn, ...job } = recordOf<JobRecord>(item);
+  if (stagedIn === undefined) return [];
+  const batch = await ledger.table.get(batchKey(stagedIn));
+  if (batch === undefined) throw new LongshoreError("CONFLICT", "the batch of this job was never accepted");
+  const published = { ...job, queueShard: batch.queueShard as number };
+  return [
+    { kind: "put", item: jobItem(published), guard: { equals: { stagedIn } } },
+    { kind: "patch", key: specKey(jobId), remove: ["ttl"] },
+    { kind: "patch", key: sealedKey(jobId), remove: ["ttl"] },
+    eventChange(submittedEvent(published)),
+  ];
+}

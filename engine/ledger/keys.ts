@@ -1,0 +1,58 @@
+import type { JobId } from "../ids.ts";
+import type { Key } from "../ports/table.ts";
+
+const pad = (n: number, width: number) => String(n).padStart(width, "0");
+
+/** Jobs are listed from this many partitions a month, so that no submission rate meets one partition's limit. */
+export const LIST_SHARDS = 4;
+const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const MAX_PRIORITY = 100;
+
+export const jobKey = (jobId: string): Key => ({ pk: `JOB#${jobId}`, sk: "JOB" });
+export const specKey = (jobId: string): Key => ({ pk: `JOB#${jobId}`, sk: "SPEC" });
+/** The encrypted full spec: the only item that holds secret values of a spec. */
+export const sealedKey = (jobId: string): Key => ({ pk: `JOB#${jobId}`, sk: "SEALED" });
+/** The encrypted values to mask in an attempt's log; removed with the attempt's resource. */
+export const masksKey = (jobId: string, attempt: number): Key => ({
+  pk: `JOB#${jobId}`,
+  sk: `MASKS#${pad(attempt, 4)}`,
+});
+export const attemptKey = (jobId: string, attempt: number): Key => ({
+  pk: `JOB#${jobId}`,
+  sk: `ATTEMPT#${pad(attempt, 4)}`,
+});
+export const EVENT_PREFIX = "EVENT#";
+export const eventKey = (jobId: string, seq: number): Key => ({
+  pk: `JOB#${jobId}`,
+  sk: `${EVENT_PREFIX}${pad(seq, 8)}`,
+});
+export const idempotencyKey = (caller: string, key: string): Key => ({ pk: `IDEMPOTENCY#${caller}`, sk: `KEY#${key}` });
+/** The record that accepts a staged batch. Its sort key makes it part of the change feed. */
+export const batchKey = (batchId: string): Key => ({ pk: `BATCH#${batchId}`, sk: `${EVENT_PREFIX}ACCEPTED` });
+export const queueKey = (shard: number): Key => ({ pk: `QUEUE#${shard}`, sk: "COUNT" });
+export const slotsKey = (runtime: string, shard: number): Key => ({ pk: `SLOTS#${runtime}#${shard}`, sk: "COUNT" });
+export const concurrencyKey = (key: string): Key => ({ pk: `CONCURRENCY#${key}`, sk: "COUNT" });
+export const homeKey: Key = { pk: "HOME", sk: "HOME" };
+export const logObject = (jobId: string, attempt: number) => `logs/${jobId}/${pad(attempt, 4)}.jsonl`;
+
+/** index1: every job by time, newest last, in a few partitions a month. */
+export function listIndex(jobId: JobId, createdAt: string): Key {
+  return { pk: listPartition(createdAt.slice(0, 7), listShard(jobId)), sk: jobId };
+}
+
+export const listPartition = (month: string, shard: number) => `JOBS#${month}#${shard}`;
+
+function listShard(jobId: JobId): number {
+  return CROCKFORD.indexOf(jobId.slice(-1)) % LIST_SHARDS;
+}
+
+/** index2 of a job that waits for a slot: by priority, then by age. */
+export const waitingIndex = (runtime: string, priority: number, jobId: JobId): Key => ({
+  pk: waitingPartition(runtime),
+  sk: `${pad(MAX_PRIORITY - priority, 3)}#${jobId}`,
+});
+export const waitingPartition = (runtime: string) => `WAITING#${runtime}`;
+
+/** index2 of a job that Longshore still has work with: running, between attempts, or to be cleaned up. */
+export const ACTIVE_PARTITION = "ACTIVE";
+export const activeIndex = (jobId: JobId): Key => ({ pk: ACTIVE_PARTITION, sk: jobId });

@@ -1,0 +1,108 @@
+import type { JobId } from "../ids.ts";
+import type { Item, Page } from "../ports/table.ts";
+import type { JobSpec } from "../spec/schema.ts";
+import { recordOf } from "./items.ts";
+import {
+  ACTIVE_PARTITION,
+  attemptKey,
+  batchKey,
+  concurrencyKey,
+  EVENT_PREFIX,
+  jobKey,
+  masksKey,
+  sealedKey,
+  slotsKey,
+  specKey,
+  waitingPartition,
+} from "./keys.ts";
+import type { Ledger } from "./ledger.ts";
+import type { AttemptRecord, EventRecord, JobRecord, Life } from "./records.ts";
+
+const PAGE = 1000;
+
+/** The job, or undefined when there is none or its batch was never accepted. */
+export async function readJob({ table }: Ledger, jobId: string): Promise<JobRecord | undefined> {
+  const item = await table.get(jobKey(jobId));
+  if (item === undefined) return undefined;
+  const job = recordOf<JobRecord>(item);
+  if (job.stagedIn !== undefined && (await table.get(batchKey(job.stagedIn))) === undefined) return undefined;
+  return job;
+}
+
+export async function readAttempt({ table }: Ledger, jobId: string, attempt: number): Promise<AttemptRecord | null> {
+  const item = await table.get(attemptKey(jobId, attempt));
+  return item === undefined ? null : recordOf<AttemptRecord>(item);
+}
+
+/** The job and its current attempt. */
+export async function readLife(ledger: Ledger, jobId: string): Promise<Life | undefined> {
+  const job = await readJob(ledger, jobId);
+  if (job === undefined) return undefined;
+  return { job, attempt: await readAttempt(ledger, jobId, job.attempt) };
+}
+
+/** Every attempt of a job, in order. */
+export async function readAttempts({ table }: Ledger, jobId: string): Promise<AttemptRecord[]> {
+  const page = await table.query({ pk: `JOB#${jobId}`, sk: { prefix: "ATTEMPT#" }, limit: PAGE });
+  return page.items.map((item) => recordOf<AttemptRecord>(item));
+}
+
+/** Events of a job with a seq above `after`, in order. */
+export async function readEvents({ table }: Ledger, jobId: string, after: number, limit: number): Promise<EventRecord[]> {
+  const from = `${EVENT_PREFIX}${String(after).padStart(8, "0")}`;
+  const page = await table.query({ pk: `JOB#${jobId}`, sk: { prefix: EVENT_PREFIX, after: from }, limit });
+  return page.items.map((item) => recordOf<EventRecord>(item));
+}
+
+/** The redacted spec, as people may see it. */
+export async function readSpec({ table }: Ledger, jobId: string): Promise<JobSpec | undefined> {
+  const item = await table.get(specKey(jobId));
+  return item?.spec as JobSpec | undefined;
+}
+
+/** The sealed full spec; undefined once its retention is over. */
+export function readSealed({ table }: Ledger, jobId: string): Promise<Uint8Array | undefined> {
+  return readBytes(table.get(sealedKey(jobId)));
+}
+
+/** The sealed values to mask in an attempt's log; undefined when there are none. */
+export function readMasks({ table }: Ledger, jobId: string, attempt: number): Promise<Uint8Array | undefined> {
+  return readBytes(table.get(masksKey(jobId, attempt)));
+}
+
+async function readBytes(read: Promise<Item | undefined>): Promise<Uint8Array | undefined> {
+  const data = (await read)?.data;
+  return typeof data === "string" ? Buffer.from(data, "base64") : undefined;
+}
+
+/** Jobs that wait for a slot of this runtime: by priority, then by age. The index may lag; only a commit decides. */
+export function readWaiting({ table }: Ledger, runtime: string, limit: number, cursor?: string): Promise<Page> {
+  const query = { index: "index2" as const, pk: waitingPartition(runtime), limit };
+  return table.query(cursor === undefined ? query : { ...query, cursor });
+}
+
+/** Every job that Longshore still has work with, in pages. */
+export async function* readActive({ table }: Ledger): AsyncGenerator<JobId> {
+  let cursor: string | undefined;
+  do {
+    const query = { index: "index2" as const, pk: ACTIVE_PARTITION, limit: PAGE };
+    const page: Page = await table.query(cursor === undefined ? query : { ...query, cursor });
+    for (const item of page.items) yield recordOf<JobRecord>(item).jobId;
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+}
+
+/** Slots of a runtime that are in use, over all shards. */
+export async function slotsInUse({ table, limits }: Ledger, runtime: string): Promise<number> {
+  const shards = Array.from({ length: limits.shards }, (_, shard) => table.get(slotsKey(runtime, shard)));
+  return (await Promise.all(shards)).reduce((sum, item) => sum + count(item), 0);
+}
+
+/** Jobs with this concurrency key that hold a slot. */
+export async function keyInUse({ table }: Ledger, key: string): Promise<number> {
+  return count(await table.get(concurrencyKey(key)));
+}
+
+function count(item: Item | undefined): number {
+  return typeof item?.count === "number" ? item.count : 0;
+}

@@ -1,0 +1,111 @@
+import type { JobError } from "../errors.ts";
+import type { JobId } from "../ids.ts";
+import type { EventType, Phase, Status } from "../states.ts";
+
+export interface Cost {
+  amountUsd: number | null;
+  basis: "local" | "estimate" | "billed" | "unknown";
+}
+
+/** A job as the ledger keeps it: under 4 KiB, so no spec and no attempts' details. Times are RFC 3339, UTC. */
+export interface JobRecord {
+  jobId: JobId;
+  name: string;
+  status: Status;
+  phase: Phase | null;
+  attempt: number;
+  maxAttempts: number;
+  runtime: string;
+  image: string | null;
+  externalRef: string | null;
+  externalName: string | null;
+  createdAt: string;
+  startedAt: string | null;
+  finishedAt: string | null;
+  exitCode: number | null;
+  error: JobError | null;
+  labels: Record<string, string>;
+  lane: string;
+  priority: number;
+  submittedBy: string;
+  retryOf: JobId | null;
+  specHash: string;
+  cost: Cost | null;
+  cancelRequestedAt: string | null;
+  lastHeartbeatAt: string | null;
+  /** Grows with every commit that changes the job; every conditional write is fenced by it. */
+  version: number;
+
+  // What follows is Longshore's own and never leaves through the API.
+  /** The number of the last event. */
+  seq: number;
+  /** Grows only when a lost execution of the same attempt must be started again. */
+  generation: number;
+  /** Which shard of the queue's bound this job counts against while it waits; null once admitted. */
+  queueShard: number | null;
+  /** Which shard of the runtime's slots this job holds; null without a slot. */
+  slotShard: number | null;
+  concurrencyKey: string | null;
+  timeoutSeconds: number;
+  stopGraceSeconds: number;
+  cleanup: "always" | "onSuccess" | "never";
+  /** The attempt's resource has yet to be removed. */
+  cleanupPending: boolean;
+  /** When the next attempt is due, while RETRYING. */
+  retryAt: string | null;
+  /** The batch that this job was staged for, until the batch is accepted and the job made visible. */
+  stagedIn?: string;
+}
+
+/** Why Longshore itself stopped an attempt. */
+export type StopReason = "timeout" | "cancel" | "lost";
+
+/** How an attempt ended, as its runtime told. `failure` is set when it was not the command itself that decided. */
+export interface AttemptExit {
+  exitCode: number | null;
+  oom: boolean;
+  failure: { category: JobError["category"]; message: string; providerCode: string | null } | null;
+  finishedAt: string;
+}
+
+/** One attempt, in an item of its own. */
+export interface AttemptRecord {
+  attempt: number;
+  runtime: string;
+  externalName: string;
+  externalRef: string | null;
+  /** The task token to complete when the attempt has ended; replaced when *Run* is tried again. */
+  token: string | null;
+  startedAt: string | null;
+  /** When the spec's timeout is over; null until the start. */
+  deadlineAt: string | null;
+  stop: StopReason | null;
+  exit: AttemptExit | null;
+  /** The verdict, once finalized. */
+  error: JobError | null;
+  finishedAt: string | null;
+  /** The seq of the last log line of the attempts before this one. */
+  logBase: number;
+  /** How many lines the attempt wrote; null until they are collected. */
+  logLines: number | null;
+}
+
+/** One immutable fact about a job. */
+export interface EventRecord {
+  jobId: JobId;
+  seq: number;
+  type: EventType;
+  at: string;
+  attempt: number;
+  status: Status;
+  phase: Phase | null;
+  /** The job's runtime: not part of the event itself, but whoever reads the change feed needs it. */
+  runtime: string;
+  data: Record<string, unknown>;
+}
+
+/** A job and its current attempt: what every decision is made from. */
+export interface Life {
+  job: JobRecord;
+  attempt: AttemptRecord | null;
+}

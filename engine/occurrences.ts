@@ -1,0 +1,143 @@
+import type { AttemptExit, Cost, StopReason } from "./ledger/records.ts";
+import type { Outcome } from "./outcome.ts";
+import { assertNever, isTerminal, type Phase } from "./states.ts";
+import type { JobRecord } from "./ledger/records.ts";
+
+/** Something that happened to a job, as `decide` takes it. All but CANCEL speak of one attempt. */
+export type Occurrence =
+  /** A slot was got for the attempt. */
+  | { type: "ADMIT"; attempt: number; slotShard: number }
+  /** An execution began to run the attempt and waits for this token. */
+  | { type: "DISPATCH"; attempt: number; token: string; externalName: string; logBase: number }
+  /** The runtime fetches the image. */
+  | { type: "PULL"; attempt: number; data: Record<string, unknown> }
+  /** The runtime makes the container or the process. */
+  | { type: "CREATE"; attempt: number; data: Record<string, unknown> }
+  /** The command was started. */
+  | { type: "START"; attempt: number; externalRef: string; startedAt: string }
+  /** Longshore decided to stop the attempt. */
+  | { type: "STOP"; attempt: number; reason: StopReason }
+  /** The attempt has ended, or never began. `startedAt` and `externalRef` when the runtime knows better than we did. */
+  | { type: "EXIT"; attempt: number; exit: AttemptExit; startedAt: string | null; externalRef: string | null }
+  /** What the attempt left is collected and it is judged. A retry comes with its delay. */
+  | {
+      type: "FINISH";
+      attempt: number;
+      outcome: Outcome;
+      logs: { lines: number; bytes: number; truncated: boolean };
+      cost: Cost;
+      retry: { delaySeconds: number } | null;
+    }
+  /** The attempt's resource is gone. */
+  | { type: "CLEAN"; attempt: number }
+  /** The delay before the next attempt is over. `queueShard`: where it counts while it waits. */
+  | { type: "REQUEUE"; attempt: number; queueShard: number }
+  /** The execution of the attempt was lost and must be started again. */
+  | { type: "RELAUNCH"; attempt: number; reason: string }
+  /** Somebody asked to cancel the job. */
+  | { type: "CANCEL"; by: string };
+
+export type OccurrenceType = Occurrence["type"];
+
+/** Where a job stands, as far as the legality of an occurrence goes. */
+export type Stage =
+  | "queued"
+  | "admitted"
+  | "validating"
+  | "pulling"
+  | "creating"
+  | "running"
+  | "collecting"
+  | "retrying"
+  | "terminal";
+
+export function stageOf(job: JobRecord): Stage {
+  switch (job.status) {
+    case "PENDING":
+      return job.slotShard === null ? "queued" : "admitted";
+    case "RUNNING":
+      return runningStage(job.phase);
+    case "RETRYING":
+      return "retrying";
+    default:
+      if (!isTerminal(job.status)) return assertNever(job.status);
+      return "terminal";
+  }
+}
+
+function runningStage(phase: Phase | null): Stage {
+  switch (phase) {
+    case "validating":
+    case "pulling":
+    case "creating":
+    case "running":
+    case "collecting":
+      return phase;
+    default:
+      throw new Error(`a RUNNING job cannot be in phase ${phase}`);
+  }
+}
+
+/**
+ * `apply`: it changes the job. `ignore`: it is late, doubled or out of order, and changes nothing.
+ * `refuse`: it must not happen; the caller is told.
+ */
+export type Legality = "apply" | "ignore" | "refuse";
+
+/** Every occurrence at every stage. Deliveries are at-least-once and unordered, so most of what does not apply is ignored. */
+export const TRANSITIONS: Readonly<Record<Stage, Readonly<Record<OccurrenceType, Legality>>>> = {
+  queued: row({ ADMIT: "apply", CANCEL: "apply", REQUEUE: "ignore", RELAUNCH: "ignore", CLEAN: "ignore" }),
+  admitted: row({ ADMIT: "ignore", DISPATCH: "apply", STOP: "apply", EXIT: "apply", CANCEL: "apply", RELAUNCH: "apply" }),
+  validating: launching({ PULL: "apply", CREATE: "apply" }),
+  pulling: launching({ PULL: "ignore", CREATE: "apply" }),
+  creating: launching({ PULL: "ignore", CREATE: "ignore" }),
+  running: launching({ PULL: "ignore", CREATE: "ignore", START: "ignore" }),
+  collecting: row({
+    ADMIT: "ignore",
+    DISPATCH: "apply",
+    PULL: "ignore",
+    CREATE: "ignore",
+    START: "ignore",
+    STOP: "ignore",
+    EXIT: "ignore",
+    FINISH: "apply",
+    CANCEL: "apply",
+    RELAUNCH: "apply",
+  }),
+  retrying: { ...all("ignore"), CLEAN: "apply", REQUEUE: "apply", CANCEL: "apply" },
+  terminal: { ...all("ignore"), CLEAN: "apply", CANCEL: "refuse" },
+};
+
+function launching(differences: Partial<Record<OccurrenceType, Legality>>) {
+  return row({
+    ADMIT: "ignore",
+    DISPATCH: "apply",
+    START: "apply",
+    STOP: "apply",
+    EXIT: "apply",
+    CANCEL: "apply",
+    RELAUNCH: "apply",
+    ...differences,
+  });
+}
+
+function row(differences: Partial<Record<OccurrenceType, Legality>>): Record<OccurrenceType, Legality> {
+  return { ...all("refuse"), ...differences };
+}
+
+function all(legality: Legality): Record<OccurrenceType, Legality> {
+  return {
+    ADMIT: legality,
+    DISPATCH: legality,
+    PULL: legality,
+    CREATE: legality,
+    START: legality,
+    STOP: legality,
+    EXIT: legality,
+    FINISH: legality,
+    CLEAN: legality,
+    REQUEUE: legality,
+    RELAUNCH: legality,
+    CANCEL: legality,
+  };
+}

@@ -1,0 +1,54 @@
+import type { EngineContext } from "../context.ts";
+import type { JobId } from "../ids.ts";
+import { advance, NoSlotError } from "../ledger/advance.ts";
+import { recordOf } from "../ledger/items.ts";
+import { readWaiting } from "../ledger/read.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import { executionName } from "../naming.ts";
+
+/** An execution may last longer than its job's timeout by this: the start, a slow pull, the grace. */
+const RUN_ALLOWANCE_SECONDS = 3600;
+const PAGE = 50;
+
+/**
+ * Admits jobs that wait for a runtime, first by priority, then by age, until its slots are full or nobody waits, and
+ * starts their executions. May run twice at once: only the commit of a slot decides.
+ */
+export async function admitWaiting(ctx: EngineContext, runtime: string): Promise<void> {
+  let cursor: string | undefined;
+  do {
+    const page = await readWaiting(ctx.ledger, runtime, PAGE, cursor);
+    const candidates = page.items.map((item) => recordOf<JobRecord>(item));
+    const admitted = await Promise.all(candidates.map((job) => admit(ctx, job)));
+    // A job refused for its own concurrency key lets others pass; one without a key means that the runtime is full.
+    const full = candidates.some((job, i) => admitted[i] === "no-slot" && job.concurrencyKey === null);
+    if (full) return;
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+}
+
+async function admit(ctx: EngineContext, { jobId, attempt }: JobRecord): Promise<"admitted" | "no-slot" | "passed"> {
+  try {
+    const slotShard = Math.floor(ctx.random() * ctx.ledger.limits.shards);
+    const decision = await advance(ctx.ledger, jobId, { type: "ADMIT", attempt, slotShard });
+    if (decision.effects.includes("start-execution")) await startExecution(ctx, decision.life.job);
+    return decision.changed ? "admitted" : "passed";
+  } catch (error) {
+    if (error instanceof NoSlotError) return "no-slot";
+    throw error;
+  }
+}
+
+/** Starts the execution of a job's current attempt and generation; doing it twice is harmless. */
+export async function startExecution(ctx: EngineContext, job: JobRecord): Promise<void> {
+  const { jobId, attempt, generation, timeoutSeconds } = job;
+  const runSeconds = timeoutSeconds + RUN_ALLOWANCE_SECONDS;
+  await ctx.orchestrator.start(executionName(jobId, attempt, generation), { jobId, attempt, runSeconds });
+}
+
+/** The retry's delay is over: back to the queue with the next attempt, whatever the queue's bound. */
+export async function requeue(ctx: EngineContext, jobId: JobId, attempt: number): Promise<void> {
+  const queueShard = Math.floor(ctx.random() * ctx.ledger.limits.shards);
+  const { life } = await advance(ctx.ledger, jobId, { type: "REQUEUE", attempt, queueShard });
+  await admitWaiting(ctx, life.job.runtime);
+}

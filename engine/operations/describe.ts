@@ -1,0 +1,102 @@
+import type { EngineContext } from "../context.ts";
+import { keyInUse, readAttempts, readSpec, slotsInUse } from "../ledger/read.ts";
+import type { AttemptRecord, EventRecord, JobRecord } from "../ledger/records.ts";
+import type { RuntimeAdapter } from "../ports/runtime.ts";
+import { stageOf } from "../occurrences.ts";
+
+export interface WaitReason {
+  code: "QUEUE" | "RUNTIME_CONCURRENCY" | "KEY_CONCURRENCY" | "RUNTIME_UNAVAILABLE" | "BACKOFF" | "DEPENDENCY";
+  message: string;
+  since: string;
+}
+
+/** A job as the API lists it: without spec, attempts and artifacts. */
+export async function describeJob(ctx: EngineContext, job: JobRecord) {
+  const { startedAt, finishedAt } = job;
+  const durationMs = startedAt && finishedAt ? Math.max(0, Date.parse(finishedAt) - Date.parse(startedAt)) : null;
+  return {
+    jobId: job.jobId,
+    name: job.name,
+    status: job.status,
+    phase: job.phase,
+    waitReason: await waitReason(ctx, job),
+    attempt: job.attempt,
+    maxAttempts: job.maxAttempts,
+    runtime: job.runtime,
+    image: job.image,
+    externalRef: job.externalRef,
+    externalName: job.externalName,
+    createdAt: job.createdAt,
+    startedAt,
+    finishedAt,
+    durationMs,
+    exitCode: job.exitCode,
+    error: job.error,
+    labels: job.labels,
+    lane: job.lane,
+    priority: job.priority,
+    submittedBy: job.submittedBy,
+    retryOf: job.retryOf,
+    specHash: job.specHash,
+    cost: job.cost,
+    cancelRequestedAt: job.cancelRequestedAt,
+    lastHeartbeatAt: job.lastHeartbeatAt,
+    version: job.version,
+  };
+}
+
+/** The whole job as `GET /jobs/{id}` shows it. */
+export async function describeWholeJob(ctx: EngineContext, job: JobRecord) {
+  const [described, spec, attempts] = await Promise.all([
+    describeJob(ctx, job),
+    readSpec(ctx.ledger, job.jobId),
+    readAttempts(ctx.ledger, job.jobId),
+  ]);
+  return { ...described, spec: spec ?? null, attempts: attempts.map(describeAttempt), artifacts: [] };
+}
+
+function describeAttempt({ attempt, runtime, startedAt, finishedAt, exit, error }: AttemptRecord) {
+  return { attempt, runtime, startedAt, finishedAt, exitCode: exit?.exitCode ?? null, error };
+}
+
+/** An event as the API and the bus show it. */
+export function describeEvent({ jobId, seq, type, at, attempt, status, phase, data }: EventRecord) {
+  return { jobId, seq, type, at, attempt, status, phase, data };
+}
+
+/** Why a job waits, computed when it is asked: null for a job that does not wait. */
+async function waitReason(ctx: EngineContext, job: JobRecord): Promise<WaitReason | null> {
+  if (stageOf(job) === "retrying") {
+    const message = `attempt ${job.attempt + 1} of ${job.maxAttempts} is due at ${job.retryAt}`;
+    return { code: "BACKOFF", message, since: job.lastHeartbeatAt ?? job.createdAt };
+  }
+  if (stageOf(job) !== "queued") return null;
+  const since = job.lastHeartbeatAt ?? job.createdAt;
+  const { maxConcurrent, maxPerKey } = ctx.ledger.limits;
+  const key = job.concurrencyKey;
+  if (key !== null && (await keyInUse(ctx.ledger, key)) >= maxPerKey(key)) {
+    return { code: "KEY_CONCURRENCY", message: `another job with the concurrency key "${key}" runs`, since };
+  }
+  const inUse = await slotsInUse(ctx.ledger, job.runtime);
+  const bound = maxConcurrent(job.runtime);
+  if (inUse >= bound) {
+    return { code: "RUNTIME_CONCURRENCY", message: `${job.runtime}: ${inUse} of ${bound} slots are in use`, since };
+  }
+  return { code: "QUEUE", message: "the job is about to be admitted", since };
+}
+
+/** A runtime as `GET /runtimes` shows it. */
+export async function describeRuntime(ctx: EngineContext, runtime: RuntimeAdapter) {
+  const { name, kind, capabilities, constraints } = runtime;
+  const health = await runtime.health();
+  return {
+    name,
+    kind,
+    capabilities,
+    constraints,
+    health: { ...health, checkedAt: new Date(ctx.clock()).toISOString() },
+    circuit: "closed" as const,
+    running: await slotsInUse(ctx.ledger, name),
+    maxConcurrent: constraints.maxConcurrent,
+  };
+}

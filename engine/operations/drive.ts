@@ -1,0 +1,43 @@
+import type { EngineContext } from "../context.ts";
+import { publishStaged } from "../ledger/batch.ts";
+import type { EventRecord } from "../ledger/records.ts";
+import type { Item } from "../ports/table.ts";
+import { type EventType, TERMINAL_STATUSES } from "../states.ts";
+import { admitWaiting } from "./admit.ts";
+import { stopAttempt } from "./stop.ts";
+
+/** What the change feed carries: events of jobs, and accepted batches. */
+export function isBatchRecord(item: Item): item is Item & { jobIds: string[] } {
+  return item.pk.startsWith("BATCH#");
+}
+
+/** Events after which somebody may be admitted: one more waits, or a slot is free. */
+const ADMITS: ReadonlySet<EventType> = new Set([...TERMINAL_STATUSES, "SUBMITTED", "RETRY_SCHEDULED"]);
+
+/** The event inside a record of the change feed. */
+export function eventOf(item: Item): EventRecord {
+  return item as unknown as EventRecord;
+}
+
+/**
+ * Drives the lifecycle from what was committed: a new job or a freed slot asks for admission, a requested cancel stops
+ * what runs. Records come at least once; everything here may be done twice.
+ */
+export async function drive(ctx: EngineContext, items: Item[]): Promise<void> {
+  const toAdmit = new Set<string>();
+  for (const item of items) {
+    if (isBatchRecord(item)) {
+      await publishStaged(ctx.ledger, item.jobIds);
+      continue;
+    }
+    const event = eventOf(item);
+    if (event.type === "CANCEL_REQUESTED") driveCancel(ctx, event);
+    if (ADMITS.has(event.type)) toAdmit.add(event.runtime);
+  }
+  for (const runtime of toAdmit) await admitWaiting(ctx, runtime);
+}
+
+function driveCancel(ctx: EngineContext, { jobId, attempt }: EventRecord): void {
+  // Stopping takes up to the grace; other jobs need not wait for it. A stop that is lost is done by the reconciler.
+  ctx.background("cancel", () => stopAttempt(ctx, jobId, attempt));
+}

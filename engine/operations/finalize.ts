@@ -1,0 +1,112 @@
+import type { EngineContext } from "../context.ts";
+import { priceOf } from "../cost.ts";
+import { LongshoreError } from "../errors.ts";
+import type { JobId } from "../ids.ts";
+import { advance } from "../ledger/advance.ts";
+import { readLife, readSpec } from "../ledger/read.ts";
+import type { AttemptExit, AttemptRecord, JobRecord, Life, StopReason } from "../ledger/records.ts";
+import { type Stage, stageOf } from "../occurrences.ts";
+import { judge, type Outcome } from "../outcome.ts";
+import { mayRetry, retryDelaySeconds } from "../retry.ts";
+import { collectLogs } from "./collect.ts";
+import { observeExit } from "./observe.ts";
+import { stopAttempt } from "./stop.ts";
+
+/** What the lifecycle does next. */
+export interface Verdict {
+  retry: boolean;
+  delaySeconds: number;
+}
+
+/** Why *Run* gave up before the attempt's end was observed: null in an ordinary life. */
+export type RunFailure = "timeout" | "lost" | null;
+
+/**
+ * Ends an attempt: collect → price → one commit of the verdict with its events and the freed slot → only then clean up.
+ * Idempotent at every step: called again after a crash it goes on where the ledger stands.
+ */
+export async function finalizeAttempt(
+  ctx: EngineContext,
+  jobId: JobId,
+  attempt: number,
+  failure: RunFailure = null,
+): Promise<Verdict> {
+  const found = await readLife(ctx.ledger, jobId);
+  if (found === undefined || found.job.attempt !== attempt) return { retry: false, delaySeconds: 0 };
+  const life = isUnderWay(stageOf(found.job)) ? await bringToEnd(ctx, found, failure ?? "lost") : found;
+  const ended = stageOf(life.job) === "collecting" ? await finish(ctx, life) : life;
+  await cleanUp(ctx, ended);
+  return verdictOf(ctx, ended.job);
+}
+
+function isUnderWay(stage: Stage): boolean {
+  return stage !== "collecting" && stage !== "retrying" && stage !== "terminal" && stage !== "queued";
+}
+
+function verdictOf(ctx: EngineContext, job: JobRecord): Verdict {
+  if (job.status !== "RETRYING" || job.retryAt === null) return { retry: false, delaySeconds: 0 };
+  const delayMs = Math.max(0, Date.parse(job.retryAt) - ctx.clock());
+  return { retry: true, delaySeconds: Math.ceil(delayMs / 1000) };
+}
+
+/** *Run* gave up on an attempt that may still be going on: stop it, so that its record can be ended. */
+async function bringToEnd(ctx: EngineContext, { job }: Life, reason: StopReason): Promise<Life> {
+  const { jobId, attempt } = job;
+  await advance(ctx.ledger, jobId, { type: "STOP", attempt, reason });
+  await stopAttempt(ctx, jobId, attempt);
+  await observeExit(ctx, jobId, attempt);
+  const exit: AttemptExit = {
+    exitCode: null,
+    oom: false,
+    failure: { category: "RUNTIME_UNAVAILABLE", message: "the attempt could not be started", providerCode: null },
+    finishedAt: new Date(ctx.clock()).toISOString(),
+  };
+  // Ignored when the end is on record by now, as it is but for an execution that never dispatched.
+  const { life } = await advance(ctx.ledger, jobId, (now) =>
+    stageOf(now.job) === "admitted" ? { type: "EXIT", attempt, exit, startedAt: null, externalRef: null } : null,
+  );
+  if (stageOf(life.job) === "collecting" || life.job.status === "RETRYING" || life.job.finishedAt !== null) return life;
+  throw new LongshoreError("RUNTIME_UNAVAILABLE", `attempt ${attempt} of ${jobId} has not been stopped yet`);
+}
+
+async function finish(ctx: EngineContext, { job, attempt }: Life): Promise<Life> {
+  const spec = await readSpec(ctx.ledger, job.jobId);
+  if (attempt?.exit == null || spec === undefined) {
+    throw new LongshoreError("INTERNAL", `job ${job.jobId} is collecting without an exit or a spec on record`);
+  }
+  const logs = await collectLogs(ctx, job, attempt, spec.logs.maxBytes);
+  const outcome = judge(job, attempt, attempt.exit);
+  const retry = shouldRetry(outcome) && mayRetry(spec.retry, outcome.error, attempt.attempt);
+  const { life } = await advance(ctx.ledger, job.jobId, (now) => ({
+    type: "FINISH",
+    attempt: attempt.attempt,
+    // Judged again by the record as it is at the commit: a cancel may have come meanwhile.
+    outcome: judge(now.job, attempt, attempt.exit as AttemptExit),
+    logs,
+    cost: priceOf(ctx.runtimes.get(job.runtime).kind, runTimeMs(attempt)),
+    retry:
+      retry && now.job.cancelRequestedAt === null
+        ? { delaySeconds: retryDelaySeconds(spec.retry, attempt.attempt, ctx.random()) }
+        : null,
+  }));
+  return life;
+}
+
+function shouldRetry(outcome: Outcome): outcome is Outcome & { error: NonNullable<Outcome["error"]> } {
+  return outcome.error !== null && outcome.status !== "CANCELLED";
+}
+
+function runTimeMs({ startedAt, exit }: AttemptRecord): number {
+  if (startedAt === null || exit === null) return 0;
+  return Math.max(0, Date.parse(exit.finishedAt) - Date.parse(startedAt));
+}
+
+/** Removes the resource of an ended attempt and records that it is gone. Idempotent. */
+export async function cleanUp(ctx: EngineContext, { job, attempt }: Life): Promise<void> {
+  if (!job.cleanupPending) return;
+  const runtime = ctx.runtimes.get(job.runtime);
+  const name = attempt?.externalName ?? job.externalName ?? "";
+  const externalRef = attempt?.externalRef ?? (name === "" ? undefined : await runtime.find(name));
+  if (externalRef !== undefined) await runtime.cleanup(externalRef);
+  await advance(ctx.ledger, job.jobId, { type: "CLEAN", attempt: job.attempt });
+}

@@ -1,0 +1,183 @@
+import { SHUTDOWN } from "../abort.ts";
+import type { EngineContext } from "../context.ts";
+import { asLongshoreError, isCategory, LongshoreError } from "../errors.ts";
+import type { JobId } from "../ids.ts";
+import { advance } from "../ledger/advance.ts";
+import { masksKey } from "../ledger/keys.ts";
+import { readAttempt, readLife, readSealed } from "../ledger/read.ts";
+import type { AttemptExit, Life } from "../ledger/records.ts";
+import { createMasker } from "../masking.ts";
+import { externalName } from "../naming.ts";
+import type { Occurrence } from "../occurrences.ts";
+import type { Launch, LaunchReport } from "../ports/runtime.ts";
+import type { Change } from "../ports/table.ts";
+import { redactSpec } from "../spec/redact.ts";
+import type { JobSpec } from "../spec/schema.ts";
+import { completeToken, observeExit } from "./observe.ts";
+import { resolveRegistryAuth, resolveSecrets } from "./secrets.ts";
+import { stopAttempt } from "./stop.ts";
+
+/** What *Run* of the lifecycle hands over: the attempt, and the token to complete when it has ended. */
+export interface RunTask {
+  jobId: JobId;
+  attempt: number;
+  token: string;
+}
+
+/**
+ * Starts an attempt on its runtime, or finds again what was started before. The token is durable before the runtime
+ * is asked for anything; an attempt that is known to have been started is never submitted again.
+ */
+export async function launchAttempt(ctx: EngineContext, { jobId, attempt, token }: RunTask): Promise<void> {
+  const before = await readLife(ctx.ledger, jobId);
+  if (before === undefined || before.job.attempt !== attempt) return completeToken(ctx, token);
+  const name = externalName(jobId, before.job.name, attempt);
+  const logBase = await logLinesBefore(ctx, jobId, attempt);
+  const prepared = await prepare(ctx, before, name);
+  const masks = prepared instanceof LongshoreError ? [] : await sealMasks(ctx, before, prepared.launch.secretValues);
+  const occurrence: Occurrence = { type: "DISPATCH", attempt, token, externalName: name, logBase };
+  const { life, effects } = await advance(ctx.ledger, jobId, occurrence, masks);
+  if (effects.includes("complete-token")) return completeToken(ctx, token);
+  if (life.attempt?.externalRef) return resume(ctx, life);
+  if (life.job.cancelRequestedAt !== null || life.attempt?.stop) return stopAttempt(ctx, jobId, attempt);
+  if (prepared instanceof LongshoreError) return neverStarted(ctx, jobId, attempt, prepared);
+  await submit(ctx, life, prepared);
+}
+
+interface Prepared {
+  launch: Omit<Launch, "report">;
+  mask: (text: string) => string;
+}
+
+/** The launch with every real value in it, or why it cannot be made. */
+async function prepare(ctx: EngineContext, { job }: Life, name: string): Promise<Prepared | LongshoreError> {
+  try {
+    const sealed = await readSealed(ctx.ledger, job.jobId);
+    if (sealed === undefined) throw new LongshoreError("UNKNOWN", "the job's sealed spec is gone");
+    const plain = Buffer.from(await ctx.sealer.open(sealed, job.jobId)).toString("utf8");
+    const spec = JSON.parse(plain) as JobSpec;
+    const secrets = await resolveSecrets(ctx, spec);
+    const auth = await resolveRegistryAuth(ctx, spec);
+    const secretValues = [...redactSpec(spec).secretValues, ...Object.values(secrets)];
+    if (auth !== undefined) secretValues.push(auth.password);
+    const launch = {
+      jobId: job.jobId,
+      attempt: job.attempt,
+      externalName: name,
+      spec,
+      env: { ...spec.env, ...secrets },
+      secretValues,
+      ...(auth === undefined ? {} : { registryAuth: auth }),
+    };
+    return { launch, mask: createMasker(secretValues) };
+  } catch (error) {
+    return asLongshoreError(error, "UNKNOWN");
+  }
+}
+
+async function sealMasks(ctx: EngineContext, { job }: Life, values: readonly string[]): Promise<Change[]> {
+  if (values.length === 0) return [];
+  const sealed = await ctx.sealer.seal(Buffer.from(JSON.stringify(values)), job.jobId);
+  const data = Buffer.from(sealed).toString("base64");
+  return [{ kind: "put", item: { ...masksKey(job.jobId, job.attempt), data } }];
+}
+
+async function logLinesBefore(ctx: EngineContext, jobId: JobId, attempt: number): Promise<number> {
+  if (attempt === 1) return 0;
+  const last = await readAttempt(ctx.ledger, jobId, attempt - 1);
+  return (last?.logBase ?? 0) + (last?.logLines ?? 0);
+}
+
+async function submit(ctx: EngineContext, { job }: Life, { launch, mask }: Prepared): Promise<void> {
+  const { jobId, attempt } = job;
+  const inflight = ctx.inflight.begin(jobId, attempt);
+  const recorder = createRecorder(ctx, jobId);
+  const runtime = ctx.runtimes.get(job.runtime);
+  const report = (news: LaunchReport) => onReport(ctx, recorder, jobId, attempt, news);
+  let externalRef: string;
+  try {
+    externalRef = await runtime.submit({ ...launch, report }, inflight.signal);
+  } catch (error) {
+    const { aborted, reason } = inflight.signal;
+    if (aborted && reason === SHUTDOWN) throw error;
+    await recorder.flush();
+    return await neverStarted(ctx, jobId, attempt, aborted ? null : asLongshoreError(error, "UNKNOWN"), mask);
+  } finally {
+    inflight.end();
+    ctx.inflight.progress(jobId, null);
+  }
+  // Found again after a restart, the runtime knows better than the clock when it was started.
+  const known = job.generation > 0 ? await runtime.status(externalRef) : null;
+  const startedAt = known?.startedAt ?? new Date(ctx.clock()).toISOString();
+  recorder.add({ type: "START", attempt, externalRef, startedAt });
+  const life = await recorder.flush();
+  if (life !== null) await resume(ctx, life, known?.phase);
+}
+
+function onReport(ctx: EngineContext, recorder: Recorder, jobId: JobId, attempt: number, report: LaunchReport): void {
+  if (report.progress !== undefined) return ctx.inflight.progress(jobId, report);
+  recorder.add({ type: report.phase === "pulling" ? "PULL" : "CREATE", attempt, data: report.data ?? {} });
+}
+
+interface Recorder {
+  add(occurrence: Occurrence): void;
+  /** Resolves with the job as last committed, or null when nothing was to be committed. */
+  flush(): Promise<Life | null>;
+}
+
+/** Records what a launch reports, in order, without making the launch wait; what comes meanwhile shares a commit. */
+function createRecorder(ctx: EngineContext, jobId: JobId): Recorder {
+  let pending: Occurrence[] = [];
+  let last: Life | null = null;
+  let tail: Promise<void> = Promise.resolve();
+  const commit = async () => {
+    const batch = pending;
+    pending = [];
+    if (batch.length > 0) last = (await advance(ctx.ledger, jobId, batch)).life;
+  };
+  return {
+    add(occurrence) {
+      pending.push(occurrence);
+      tail = tail.then(commit);
+      // `flush` is where a failed commit surfaces; without this it would also count as unhandled.
+      tail.catch(() => undefined);
+    },
+    async flush() {
+      await tail;
+      return last;
+    },
+  };
+}
+
+/** The command runs, or ran: see to its end. */
+async function resume(ctx: EngineContext, { job, attempt }: Life, phase?: string): Promise<void> {
+  if (attempt === null || attempt.externalRef === null || attempt.exit !== null) return;
+  const { externalRef, deadlineAt } = attempt;
+  if (job.cancelRequestedAt !== null || attempt.stop !== null) {
+    return ctx.background("stop", () => stopAttempt(ctx, job.jobId, attempt.attempt));
+  }
+  if (phase === "exited" || phase === "unknown") return observeExit(ctx, job.jobId, attempt.attempt);
+  ctx.watch({
+    jobId: job.jobId,
+    attempt: attempt.attempt,
+    runtime: job.runtime,
+    externalRef,
+    deadlineAt: deadlineAt ?? new Date(ctx.clock() + job.timeoutSeconds * 1000).toISOString(),
+  });
+}
+
+async function neverStarted(
+  ctx: EngineContext,
+  jobId: JobId,
+  attempt: number,
+  error: LongshoreError | null,
+  mask: (text: string) => string = (text) => text,
+): Promise<void> {
+  const exit: AttemptExit = { exitCode: null, oom: false, failure: null, finishedAt: new Date(ctx.clock()).toISOString() };
+  if (error !== null) {
+    const category = isCategory(error.code) ? error.code : "UNKNOWN";
+    exit.failure = { category, message: mask(error.message), providerCode: error.providerCode };
+  }
+  const { life } = await advance(ctx.ledger, jobId, { type: "EXIT", attempt, exit, startedAt: null, externalRef: null });
+  await completeToken(ctx, life.attempt?.token ?? null);
+}

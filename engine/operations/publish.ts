@@ -1,0 +1,47 @@
+import type { EngineContext } from "../context.ts";
+import { readJob } from "../ledger/read.ts";
+import type { EventRecord } from "../ledger/records.ts";
+import type { Bus, BusEntry } from "../ports/bus.ts";
+import type { FeedRecord } from "../ports/table.ts";
+import { describeEvent } from "./describe.ts";
+import { eventOf, isBatchRecord } from "./drive.ts";
+
+/**
+ * Sends events to the bus; gives back the positions of the records that it did not take.
+ * The detail is a CloudEvents 1.0 structured event; its id is stable, so that a consumer can drop duplicates.
+ */
+export async function publishEvents(ctx: EngineContext, bus: Bus, records: FeedRecord[]): Promise<number[]> {
+  const events = records.filter(({ item }) => !isBatchRecord(item));
+  const entries = await Promise.all(events.map(({ item }) => entryOf(ctx, eventOf(item))));
+  const failed = new Set((await bus.publish(entries)).failed);
+  return events.filter((_, i) => failed.has(entries[i]?.id ?? "")).map(({ position }) => position);
+}
+
+async function entryOf(ctx: EngineContext, event: EventRecord): Promise<BusEntry> {
+  const id = `${event.jobId}#${event.seq}`;
+  const job = await readJob(ctx.ledger, event.jobId);
+  const { data, ...fact } = describeEvent(event);
+  return {
+    id,
+    source: "longshore",
+    detailType: `Job ${inWords(event.type)}`,
+    detail: {
+      specversion: "1.0",
+      id,
+      source: "longshore",
+      type: event.type,
+      subject: event.jobId,
+      time: event.at,
+      datacontenttype: "application/json",
+      data: { ...data, ...fact, runtime: event.runtime, labels: job?.labels ?? {} },
+    },
+  };
+}
+
+/** `CLEANED_UP` → `Cleaned Up`. */
+function inWords(type: string): string {
+  return type
+    .split("_")
+    .map((word) => word.charAt(0) + word.slice(1).toLowerCase())
+    .join(" ");
+}

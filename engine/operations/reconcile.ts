@@ -1,0 +1,101 @@
+import type { EngineContext } from "../context.ts";
+import { advance } from "../ledger/advance.ts";
+import { readActive, readLife } from "../ledger/read.ts";
+import type { Life } from "../ledger/records.ts";
+import { executionName } from "../naming.ts";
+import { stageOf } from "../occurrences.ts";
+import type { Owned, RuntimeAdapter } from "../ports/runtime.ts";
+import { isTerminal } from "../states.ts";
+import { admitWaiting, requeue, startExecution } from "./admit.ts";
+import { cleanUp } from "./finalize.ts";
+import { expireAttempt, stopAttempt } from "./stop.ts";
+
+export interface ReconcileOptions {
+  /** A job that Longshore touched within this time (ms) is left to whoever is at it. 0 after a start: nobody is. */
+  quietMs: number;
+}
+
+export interface ReconcileReport {
+  looked: number;
+  repaired: number;
+  orphans: number;
+  /** What could not be repaired this time; it will be tried again. */
+  failures: string[];
+}
+
+/**
+ * Makes what the ledger says and what runs agree: drives again what waits, relaunches lost executions, repeats lost
+ * stops, requeues what is due, cleans up what is left, and removes orphans. Idempotent; one job's failure does not
+ * keep it from the others.
+ */
+export async function reconcile(ctx: EngineContext, options: ReconcileOptions): Promise<ReconcileReport> {
+  const report: ReconcileReport = { looked: 0, repaired: 0, orphans: 0, failures: [] };
+  for await (const jobId of readActive(ctx.ledger)) {
+    report.looked++;
+    await attempt(report, jobId, async () => {
+      const life = await readLife(ctx.ledger, jobId);
+      if (life !== undefined && (await repair(ctx, life, options))) report.repaired++;
+    });
+  }
+  for (const runtime of ctx.runtimes.all()) {
+    await attempt(report, runtime.name, () => admitWaiting(ctx, runtime.name));
+    await attempt(report, runtime.name, () => sweepOrphans(ctx, runtime, report));
+  }
+  return report;
+}
+
+async function attempt(report: ReconcileReport, what: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    report.failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+async function repair(ctx: EngineContext, life: Life, { quietMs }: ReconcileOptions): Promise<boolean> {
+  const { job } = life;
+  const touchedAt = Date.parse(job.lastHeartbeatAt ?? job.createdAt);
+  if (ctx.clock() - touchedAt < quietMs) return false;
+  const stage = stageOf(job);
+  if (stage === "queued") return false;
+  if (job.cleanupPending) await cleanUp(ctx, life);
+  if (stage === "terminal") return job.cleanupPending;
+  if (stage === "retrying") return await requeueWhenDue(ctx, life);
+  if (!(await ctx.orchestrator.isRunning(executionName(job.jobId, job.attempt, job.generation)))) {
+    const news = { type: "RELAUNCH" as const, attempt: job.attempt, reason: "the execution was lost" };
+    const decision = await advance(ctx.ledger, job.jobId, news);
+    if (decision.effects.includes("start-execution")) await startExecution(ctx, decision.life.job);
+    return decision.changed;
+  }
+  if (job.cancelRequestedAt !== null || life.attempt?.stop) {
+    await stopAttempt(ctx, job.jobId, job.attempt);
+    return true;
+  }
+  const deadlineAt = life.attempt?.deadlineAt;
+  if (stage !== "running" || !deadlineAt || Date.parse(deadlineAt) > ctx.clock()) return false;
+  await expireAttempt(ctx, job.jobId, job.attempt);
+  return true;
+}
+
+async function requeueWhenDue(ctx: EngineContext, { job }: Life): Promise<boolean> {
+  if (job.retryAt === null || Date.parse(job.retryAt) > ctx.clock()) return false;
+  await requeue(ctx, job.jobId, job.attempt);
+  return true;
+}
+
+/** Removes what carries this home's label and belongs to no attempt that is still going on. */
+async function sweepOrphans(ctx: EngineContext, runtime: RuntimeAdapter, report: ReconcileReport): Promise<void> {
+  for await (const owned of runtime.list()) {
+    if (owned.kept || !(await isOrphan(ctx, owned))) continue;
+    ctx.logger.warn({ jobId: owned.jobId, runtime: runtime.name, name: owned.externalName }, "orphan removed");
+    await runtime.cleanup(owned.ref);
+    report.orphans++;
+  }
+}
+
+async function isOrphan(ctx: EngineContext, { jobId, attempt: number }: Owned): Promise<boolean> {
+  const life = await readLife(ctx.ledger, jobId);
+  if (life === undefined) return true;
+  if (life.job.attempt !== number) return true;
+  return isTerminal(life.job.status) && !life.job.cleanupPending;
+}

@@ -1,0 +1,49 @@
+import { CANCELLED } from "../abort.ts";
+import type { EngineContext } from "../context.ts";
+import type { JobId } from "../ids.ts";
+import { advance } from "../ledger/advance.ts";
+import { readLife } from "../ledger/read.ts";
+import type { Life } from "../ledger/records.ts";
+import { stageOf } from "../occurrences.ts";
+import { completeToken, observeExit } from "./observe.ts";
+
+/** The attempt has run past its deadline: that is made durable first, so that its end is judged as a timeout. */
+export async function expireAttempt(ctx: EngineContext, jobId: JobId, attempt: number): Promise<void> {
+  const { effects } = await advance(ctx.ledger, jobId, { type: "STOP", attempt, reason: "timeout" });
+  if (effects.includes("stop-resource")) await stopAttempt(ctx, jobId, attempt);
+}
+
+/** Stops what runs of an attempt, and records its end. Idempotent; an attempt that has ended is left as it is. */
+export async function stopAttempt(ctx: EngineContext, jobId: JobId, attempt: number): Promise<void> {
+  const life = await readLife(ctx.ledger, jobId);
+  if (life === undefined || life.job.attempt !== attempt || life.attempt === null) return;
+  switch (stageOf(life.job)) {
+    case "validating":
+    case "pulling":
+    case "creating":
+      return stopLaunch(ctx, life);
+    case "running":
+      return stopResource(ctx, life, life.attempt.externalRef ?? "");
+    default:
+      // Not begun: the dispatch will see the request. Ended: there is nothing left to stop.
+      return;
+  }
+}
+
+/** A launch of this process is aborted and records its own end; one that was lost is settled here. */
+async function stopLaunch(ctx: EngineContext, life: Life): Promise<void> {
+  const { jobId, attempt, runtime, externalName } = life.job;
+  if (ctx.inflight.abort(jobId, CANCELLED)) return;
+  const externalRef = await ctx.runtimes.get(runtime).find(externalName ?? "");
+  if (externalRef !== undefined) return stopResource(ctx, life, externalRef);
+  const exit = { exitCode: null, oom: false, failure: null, finishedAt: new Date(ctx.clock()).toISOString() };
+  const decision = await advance(ctx.ledger, jobId, { type: "EXIT", attempt, exit, startedAt: null, externalRef: null });
+  await completeToken(ctx, decision.life.attempt?.token ?? null);
+}
+
+async function stopResource(ctx: EngineContext, { job }: Life, externalRef: string): Promise<void> {
+  const runtime = ctx.runtimes.get(job.runtime);
+  await runtime.cancel(externalRef, job.stopGraceSeconds);
+  const status = await runtime.status(externalRef);
+  await observeExit(ctx, job.jobId, job.attempt, status, externalRef);
+}

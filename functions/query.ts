@@ -1,0 +1,122 @@
+import middy from "@middy/core";
+import httpRouterHandler, { type Route } from "@middy/http-router";
+import type { EngineContext } from "../engine/context.ts";
+import { LongshoreError } from "../engine/errors.ts";
+import { listJobs } from "../engine/ledger/list.ts";
+import { readEvents, readJob } from "../engine/ledger/read.ts";
+import type { JobRecord } from "../engine/ledger/records.ts";
+import type { LogLine } from "../engine/operations/collect.ts";
+import { describeEvent, describeJob, describeRuntime, describeWholeJob } from "../engine/operations/describe.ts";
+import { checkHealth } from "../engine/operations/health.ts";
+import { readLogs } from "../engine/operations/read-logs.ts";
+import { type ApiEvent, type ApiResult, json, pathParameter, problems } from "./http.ts";
+import { eventParams, jobIdOf, type LogParams, listParams, logParams } from "./params.ts";
+
+/** Every call that only reads and answers with one JSON document. */
+export function makeHandler(ctx: EngineContext) {
+  const routes: Route<ApiEvent, ApiResult>[] = [
+    { method: "GET", path: "/v1/jobs", handler: (event: ApiEvent) => list(ctx, event) },
+    { method: "GET", path: "/v1/jobs/{id}", handler: (event: ApiEvent) => show(ctx, event) },
+    { method: "GET", path: "/v1/jobs/{id}/events", handler: (event: ApiEvent) => events(ctx, event) },
+    { method: "GET", path: "/v1/jobs/{id}/logs", handler: (event: ApiEvent) => logs(ctx, event) },
+    { method: "GET", path: "/v1/jobs/{id}/cost", handler: (event: ApiEvent) => cost(ctx, event) },
+    { method: "GET", path: "/v1/runtimes", handler: () => runtimes(ctx) },
+    { method: "GET", path: "/v1/runtimes/{name}", handler: (event: ApiEvent) => runtime(ctx, event) },
+    { method: "GET", path: "/v1/health", handler: () => health(ctx) },
+  ];
+  return middy<ApiEvent, ApiResult>().use(problems(ctx.logger)).handler(httpRouterHandler(routes));
+}
+
+/** The job that a path names. */
+export async function jobOf(ctx: EngineContext, event: ApiEvent): Promise<JobRecord> {
+  const jobId = jobIdOf(pathParameter(event, "id"));
+  const job = await readJob(ctx.ledger, jobId);
+  if (job === undefined) throw new LongshoreError("NOT_FOUND", `there is no job ${jobId}`);
+  return job;
+}
+
+async function list(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  const { filter, ...page } = listParams(event);
+  const { jobs, nextCursor } = await listJobs(ctx.ledger, filter, page, ctx.home.createdAt);
+  const items = await Promise.all(jobs.map((job) => describeJob(ctx, job)));
+  return json(200, { items, nextCursor }, nextCursor === null ? {} : { Link: nextLink(event, nextCursor) });
+}
+
+/** The same query with the next cursor, as a `Link` header. */
+function nextLink(event: ApiEvent, cursor: string): string {
+  const query = new URLSearchParams();
+  for (const [name, values] of Object.entries(event.multiValueQueryStringParameters ?? {})) {
+    if (name !== "cursor") for (const value of values ?? []) query.append(name, value);
+  }
+  query.set("cursor", cursor);
+  return `<${event.requestContext?.path ?? event.path}?${query}>; rel="next"`;
+}
+
+async function show(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  return json(200, await describeWholeJob(ctx, await jobOf(ctx, event)));
+}
+
+async function events(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  const { jobId } = await jobOf(ctx, event);
+  const { cursor, limit } = eventParams(event);
+  const found = await readEvents(ctx.ledger, jobId, cursor, limit);
+  const nextCursor = found.length < limit ? null : String(found.at(-1)?.seq);
+  return json(200, { items: found.map(describeEvent), nextCursor });
+}
+
+async function logs(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  const job = await jobOf(ctx, event);
+  const params = logParams(event);
+  const items: LogLine[] = [];
+  for await (const line of selectLines(readLogs(ctx, job, { after: firstSeq(params) }), params)) {
+    // A tail is one answer; what is read on is paged.
+    if (params.tail === undefined && items.length === params.limit) {
+      return json(200, { items, nextCursor: String(items.at(-1)?.seq) });
+    }
+    items.push(line);
+  }
+  return json(200, { items, nextCursor: null });
+}
+
+/** The seq after which a log query begins to read. */
+export function firstSeq({ since, cursor }: LogParams): number {
+  return Math.max(cursor, typeof since === "number" ? since : 0);
+}
+
+/** The lines that a query asks for: its streams, from its time on, its tail. */
+export async function* selectLines(lines: AsyncIterable<LogLine>, params: LogParams): AsyncGenerator<LogLine> {
+  const { since, stream, tail } = params;
+  const last: LogLine[] = [];
+  for await (const line of lines) {
+    if (stream !== undefined && !stream.includes(line.stream)) continue;
+    if (typeof since === "string" && line.time < since) continue;
+    if (tail === undefined) {
+      yield line;
+      continue;
+    }
+    last.push(line);
+    if (last.length > tail) last.shift();
+  }
+  yield* last;
+}
+
+async function cost(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  const job = await jobOf(ctx, event);
+  return json(200, job.cost ?? { amountUsd: null, basis: "unknown" });
+}
+
+async function runtimes(ctx: EngineContext): Promise<ApiResult> {
+  return json(200, { items: await Promise.all(ctx.runtimes.all().map((one) => describeRuntime(ctx, one))) });
+}
+
+async function runtime(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  const name = pathParameter(event, "name");
+  const found = ctx.runtimes.all().find((one) => one.name === name);
+  if (found === undefined) throw new LongshoreError("NOT_FOUND", "there is no runtime with this name");
+  return json(200, await describeRuntime(ctx, found));
+}
+
+async function health(ctx: EngineContext): Promise<ApiResult> {
+  const report = await checkHealth(ctx);
+  return json(report.ok ? 200 : 503, report);
+}

@@ -1,0 +1,73 @@
+import middy from "@middy/core";
+import httpRouterHandler, { type Route } from "@middy/http-router";
+import type { EngineContext } from "../engine/context.ts";
+import { LongshoreError } from "../engine/errors.ts";
+import type { JobRecord } from "../engine/ledger/records.ts";
+import { cancelJob, retryJob } from "../engine/operations/control.ts";
+import { describeJob, describeWholeJob } from "../engine/operations/describe.ts";
+import { dryRun, type SubmitOptions, submitBatch, submitJob } from "../engine/operations/submit.ts";
+import { type ApiEvent, type ApiResult, callerOf, header, json, jsonBody, pathParameter, problems } from "./http.ts";
+import { jobIdOf } from "./params.ts";
+
+const MAX_BATCH = 100;
+const MAX_IDEMPOTENCY_KEY = 255;
+
+/** Every call that changes something: submit, batch, dry run, cancel, retry. */
+export function makeHandler(ctx: EngineContext) {
+  const routes: Route<ApiEvent, ApiResult>[] = [
+    { method: "POST", path: "/v1/jobs", handler: (event: ApiEvent) => submit(ctx, event) },
+    { method: "POST", path: "/v1/jobs/batch", handler: (event: ApiEvent) => batch(ctx, event) },
+    { method: "POST", path: "/v1/jobs/{id}/cancel", handler: (event: ApiEvent) => cancel(ctx, event) },
+    { method: "POST", path: "/v1/jobs/{id}/retry", handler: (event: ApiEvent) => retry(ctx, event) },
+  ];
+  return middy<ApiEvent, ApiResult>().use(problems(ctx.logger)).handler(httpRouterHandler(routes));
+}
+
+async function submit(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  const body = jsonBody(event);
+  if (isTrue(event.queryStringParameters?.dryRun)) return json(200, dryRun(ctx, body));
+  return await accepted(ctx, event, await submitJob(ctx, body, optionsOf(event)));
+}
+
+async function batch(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  const inputs = batchOf(jsonBody(event));
+  const jobs = await submitBatch(ctx, inputs, optionsOf(event));
+  return json(202, { items: await Promise.all(jobs.map((job) => describeJob(ctx, job))) });
+}
+
+async function cancel(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  const job = await cancelJob(ctx, jobIdOf(pathParameter(event, "id")), callerOf(event));
+  return json(202, await describeWholeJob(ctx, job));
+}
+
+async function retry(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  const job = await retryJob(ctx, jobIdOf(pathParameter(event, "id")), optionsOf(event));
+  return await accepted(ctx, event, job);
+}
+
+async function accepted(ctx: EngineContext, event: ApiEvent, job: JobRecord): Promise<ApiResult> {
+  const base = (event.requestContext?.path ?? event.path).replace(/\/jobs(\/.*)?$/, "");
+  return json(202, await describeWholeJob(ctx, job), { Location: `${base}/jobs/${job.jobId}` });
+}
+
+function batchOf(body: unknown): unknown[] {
+  const jobs = typeof body === "object" && body !== null && "jobs" in body ? body.jobs : undefined;
+  if (Array.isArray(jobs) && jobs.length >= 1 && jobs.length <= MAX_BATCH) return jobs;
+  const message = `jobs: a list of 1 to ${MAX_BATCH} job specs is required`;
+  throw new LongshoreError("VALIDATION", message, { violations: [{ path: "jobs", code: "invalid_batch", message }] });
+}
+
+function optionsOf(event: ApiEvent): SubmitOptions {
+  const key = header(event, "idempotency-key");
+  if (key === undefined) return { caller: callerOf(event) };
+  if (key.length >= 1 && key.length <= MAX_IDEMPOTENCY_KEY && /^[\x21-\x7e]+$/.test(key)) {
+    return { caller: callerOf(event), idempotencyKey: key };
+  }
+  const message = `Idempotency-Key: 1 to ${MAX_IDEMPOTENCY_KEY} printable ASCII characters without spaces`;
+  const violations = [{ path: "Idempotency-Key", code: "invalid_format", message }];
+  throw new LongshoreError("VALIDATION", message, { violations });
+}
+
+function isTrue(value: string | undefined): boolean {
+  return value === "true" || value === "1" || value === "";
+}
