@@ -12,15 +12,26 @@ function withoutContract(files: ReadonlyMap<string, string>): string[] {
       .filter((path) => path.startsWith("adapters/"))
       .map(unitOf),
   );
-  const tests = sources.filter(([path]) => path.endsWith(".test.ts")).map(([path, text]) => targetsOf(path, text));
-  return [...adapters].filter((adapter) => !tests.some((targets) => covers(targets, adapter)));
+  const tests = sources.map(([path]) => path).filter((path) => path.endsWith(".test.ts"));
+  const reached = tests.map((path) => reach(path, files));
+  return [...adapters].filter((adapter) => !reached.some((targets) => covers(targets, adapter)));
 }
 
 /** A test covers an adapter when it loads both the adapter and the suite of its port. */
-function covers(targets: readonly string[], adapter: string): boolean {
+function covers(targets: ReadonlySet<string>, adapter: string): boolean {
   const port = adapter.split("/")[1];
-  const suite = targets.includes(`test/contracts/${port}.ts`);
-  return suite && targets.some((target) => target.startsWith("adapters/") && unitOf(target) === adapter);
+  const suite = targets.has(`test/contracts/${port}.ts`);
+  return suite && [...targets].some((target) => target.startsWith("adapters/") && unitOf(target) === adapter);
+}
+
+/** All that a test loads, through its own helpers too; what an adapter or a suite loads is their own affair. */
+function reach(path: string, files: ReadonlyMap<string, string>, seen = new Set<string>()): Set<string> {
+  for (const target of targetsOf(path, files.get(path) ?? "")) {
+    if (seen.has(target)) continue;
+    seen.add(target);
+    if (target.startsWith("test/") && !target.startsWith("test/contracts/")) reach(target, files, seen);
+  }
+  return seen;
 }
 
 function targetsOf(path: string, text: string): string[] {
@@ -51,6 +62,12 @@ describe("contract suites", () => {
 
   it("are seen when one test loads both", () => {
     expect(withoutContract(new Map([ADAPTER, [TEST, `${SUITE} ${SUBJECT}`]]))).toEqual([]);
+  });
+
+  it("are seen when the test loads the adapter through a helper", () => {
+    const helper = ["test/adapters/table/make.ts", SUBJECT] as const;
+    const test = [TEST, `${SUITE} import { make } from "./make.ts";`] as const;
+    expect(withoutContract(new Map([ADAPTER, helper, test]))).toEqual([]);
   });
 
   it("are called for every adapter of the repository", async () => {
