@@ -1,0 +1,42 @@
+import { type ArgsDef, type CommandDef, defineCommand } from "citty";
+import { GLOBAL_FLAGS } from "./command.ts";
+
+type Load = () => Promise<CommandDef<ArgsDef>>;
+
+const jobs: Record<string, Load> = {
+  list: () => import("./commands/jobs-list.ts").then((module) => module.jobsList),
+  status: () => import("./commands/jobs-status.ts").then((module) => module.jobsStatus),
+  logs: () => import("./commands/jobs-logs.ts").then((module) => module.jobsLogs),
+  events: () => import("./commands/jobs-events.ts").then((module) => module.jobsEvents),
+  cancel: () => import("./commands/jobs-cancel.ts").then((module) => module.jobsCancel),
+  retry: () => import("./commands/jobs-retry.ts").then((module) => module.jobsRetry),
+  cost: () => import("./commands/jobs-cost.ts").then((module) => module.jobsCost),
+  submit: () => import("./commands/jobs-submit.ts").then((module) => module.jobsSubmit),
+};
+
+const runtimes: Record<string, Load> = {
+  list: () => import("./commands/runtimes-list.ts").then((module) => module.runtimesList),
+  health: () => import("./commands/runtimes-health.ts").then((module) => module.runtimesHealth),
+};
+
+/** The tree of commands; each is loaded when it is needed. */
+export const longshore: CommandDef<ArgsDef> = defineCommand<ArgsDef>({
+  meta: { name: "longshore", description: "Runs container jobs on any runtime" },
+  args: { version: { type: "boolean", description: "Show the version" }, ...GLOBAL_FLAGS },
+  subCommands: {
+    run: () => import("./commands/run.ts").then((module) => module.run),
+    jobs: defineCommand<ArgsDef>({
+      meta: { name: "longshore jobs", description: "Look at jobs and act on them" },
+      args: GLOBAL_FLAGS,
+      default: "list",
+      subCommands: jobs,
+    }),
+    runtimes: defineCommand<ArgsDef>({
+      meta: { name: "longshore runtimes", description: "Look at the places that run containers" },
+      args: GLOBAL_FLAGS,
+      default: "list",
+      subCommands: runtimes,
+    }),
+    dev: () => import("./commands/dev.ts").then((module) => module.dev),
+  },
+});

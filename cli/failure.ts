@@ -1,0 +1,53 @@
+import type { Violation } from "../engine/errors.ts";
+import { ApiError, ConnectionError } from "../sdk/index.ts";
+import { UsageError } from "./context.ts";
+import { EXIT } from "./exit-codes.ts";
+
+export interface Failure {
+  exitCode: number;
+  /** The first says what is wrong, the others where. */
+  lines: string[];
+  /** The same for programs. */
+  document: Record<string, unknown>;
+}
+
+/** What to say about anything thrown, and with which code to end. Only what nobody foresaw comes with its stack. */
+export function failureOf(thrown: unknown): Failure {
+  if (thrown instanceof ApiError) {
+    return failure(isUsersMistake(thrown) ? EXIT.usage : EXIT.failed, thrown.message, {
+      violations: thrown.violations,
+      document: { ...thrown.problem },
+    });
+  }
+  if (thrown instanceof ConnectionError) return failure(EXIT.failed, thrown.message, { code: "UNAVAILABLE" });
+  if (thrown instanceof UsageError) return failure(EXIT.usage, thrown.message, { code: "USAGE" });
+  if (isLongshoreError(thrown)) {
+    const mistake = thrown.code === "VALIDATION";
+    return failure(mistake ? EXIT.usage : EXIT.failed, thrown.message, { code: thrown.code });
+  }
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  return failure(EXIT.failed, `unexpected failure: ${error.stack ?? error.message}`, { code: "INTERNAL" });
+}
+
+function failure(
+  exitCode: number,
+  message: string,
+  facts: { code?: string; violations?: Violation[]; document?: Record<string, unknown> },
+): Failure {
+  const where = (facts.violations ?? []).map((one) => `  ${one.path}: ${one.message}`);
+  return { exitCode, lines: [message, ...where], document: facts.document ?? { code: facts.code, detail: message } };
+}
+
+/** Errors of the engine are known by their shape: the command line loads the engine only when it hosts it. */
+function isLongshoreError(thrown: unknown): thrown is Error & { code: string } {
+  return (
+    thrown instanceof Error &&
+    thrown.name === "LongshoreError" &&
+    typeof (thrown as { code?: unknown }).code === "string"
+  );
+}
+
+/** Refused for what was asked, not for who asked or when. */
+function isUsersMistake({ status }: ApiError): boolean {
+  return status >= 400 && status < 500 && ![401, 403, 408, 429].includes(status);
+}
