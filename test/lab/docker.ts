@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
+import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { promisify } from "node:util";
 import Docker from "dockerode";
@@ -37,7 +38,8 @@ export async function ensureBusybox(client: Docker = new Docker()): Promise<stri
     );
   if (there) return BUSYBOX_IMAGE;
   const [repo, tag] = BUSYBOX_IMAGE.split(":") as [string, string];
-  const answer = await client.importImage(await busyboxTar(), { repo, tag });
+  const archive = Readable.from([await busyboxTar()]);
+  const answer: NodeJS.ReadableStream = await client.importImage(archive, { repo, tag });
   const said = (await buffer(answer)).toString();
   // The engine answers 200 before it has read the tar: a failure is in the body.
   if (said.includes('"error"')) throw new Error(`docker import failed: ${said}`);
@@ -60,19 +62,24 @@ async function busyboxTar(): Promise<Buffer> {
   return await buffer(archive);
 }
 
+/** The names of the containers that carry the home's label. */
+export async function leftContainers(homeId: string, client: Docker = new Docker()): Promise<string[]> {
+  const containers = await client.listContainers({ all: true, filters: labelled(homeId) });
+  return containers.map((one) => one.Names[0] ?? one.Id);
+}
+
 /** The names of every container and network that carries the home's label. */
 export async function leftovers(homeId: string, client: Docker = new Docker()): Promise<string[]> {
-  const filters = { label: [`${LABELS.home}=${homeId}`] };
-  const containers = await client.listContainers({ all: true, filters });
-  const networks = await client.listNetworks({ filters });
-  return [...containers.map((one) => one.Names[0] ?? one.Id), ...networks.map((one) => one.Name)];
+  const networks = await client.listNetworks({ filters: labelled(homeId) });
+  return [...(await leftContainers(homeId, client)), ...networks.map((one) => one.Name)];
 }
+
+const labelled = (homeId: string) => ({ label: [`${LABELS.home}=${homeId}`] });
 
 /** Removes every container and network that carries the home's label. */
 export async function removeHome(homeId: string, client: Docker = new Docker()): Promise<void> {
-  const filters = { label: [`${LABELS.home}=${homeId}`] };
-  for (const one of await client.listContainers({ all: true, filters })) {
+  for (const one of await client.listContainers({ all: true, filters: labelled(homeId) })) {
     await client.getContainer(one.Id).remove({ force: true, v: true });
   }
-  for (const one of await client.listNetworks({ filters })) await client.getNetwork(one.Id).remove();
+  for (const one of await client.listNetworks({ filters: labelled(homeId) })) await client.getNetwork(one.Id).remove();
 }

@@ -60,12 +60,8 @@ export async function startRegistry(auth?: { username: string; password: string 
 }
 
 /** Pushes a local image to the registry as `repository:tag`; resolves with the name to pull. Leaves no local tag. */
-export async function pushImage(
-  registry: TestRegistry,
-  source: string,
-  target: string,
-  client: Docker = new Docker(),
-): Promise<string> {
+export async function pushImage(registry: TestRegistry, source: string, target: string): Promise<string> {
+  const client = new Docker();
   const name = `${registry.host}/${target}`;
   const [repo, tag] = [name.slice(0, name.lastIndexOf(":")), name.slice(name.lastIndexOf(":") + 1)];
   await client.getImage(source).tag({ repo, tag });

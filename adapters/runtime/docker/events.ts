@@ -1,0 +1,186 @@
+import type { IncomingMessage } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
+import type { GetEventsOptions } from "dockerode";
+import { LABELS } from "../../../engine/naming.ts";
+import type { Clock } from "../../../engine/ports/clock.ts";
+import type { ExternalRef } from "../../../engine/ports/runtime.ts";
+import type { Engine } from "./client.ts";
+import { readJsonLines } from "./json-lines.ts";
+import { untilAborted } from "./waiting.ts";
+
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 5_000;
+/**
+ * How far back the engine repeats events on a new connection. It keeps 256 at most, so this costs nothing, and it
+ * covers the moment between its answer and its own subscription as well as clocks that differ by minutes.
+ */
+const REPEAT_SECONDS = 600;
+const KEEP_ALIVE_MS = 30_000;
+const MAX_OUTAGES = 64;
+
+/** One container that somebody waits for. */
+export interface Vigil {
+  /** Resolves when the stream is up: what ends from now on will be noticed. Rejects with the signal's reason. */
+  ready(signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves when the container may have ended since the last call, or after `limitMs`. Rejects with the signal's
+   * reason.
+   */
+  next(signal: AbortSignal, limitMs?: number): Promise<void>;
+  release(): void;
+}
+
+/** The one event stream of an adapter; all who wait share it. */
+export interface Watcher {
+  watch(ref: ExternalRef): Vigil;
+  /** Whether the engine was away when the container ended (by the engine's own clock). */
+  wasLost(ref: ExternalRef, finishedAtMs: number | null): boolean;
+  /** Whether the engine reported that the container ran out of memory. */
+  ranOutOfMemory(ref: ExternalRef): boolean;
+  /** Drops what is known about a container that was removed. */
+  forget(ref: ExternalRef): void;
+  /** Ends the stream; whoever waits gets the reason. Idempotent. */
+  close(reason: Error): Promise<void>;
+}
+
+export interface WatcherOptions {
+  engine: Engine;
+  homeId: string;
+  clock: Clock;
+  /** Which of this home's containers have not ended: one question for all of them. */
+  alive(): Promise<Set<ExternalRef>>;
+}
+
+interface EngineEvent {
+  Type?: string;
+  Action?: string;
+  Actor?: { ID?: string };
+}
+
+/** A watcher that connects when somebody first waits, and stays connected until it is closed. */
+export function createWatcher({ engine, homeId, clock, alive }: WatcherOptions): Watcher {
+  const waiters = new Map<ExternalRef, Set<() => void>>();
+  /** Not known to have survived the outage in which they were waited for. */
+  const suspects = new Set<ExternalRef>();
+  const outOfMemory = new Set<ExternalRef>();
+  const outages: { from: number; to: number }[] = [];
+  const closing = new AbortController();
+  let awaySince: number | null = null;
+  let up = Promise.withResolvers<void>();
+  let isUp = false;
+  let connections = 0;
+  let loop: Promise<void> | undefined;
+
+  const wake = (ref: ExternalRef): void => {
+    for (const wakeUp of waiters.get(ref) ?? []) wakeUp();
+  };
+  const onEvent = (event: EngineEvent): void => {
+    const ref = event.Actor?.ID;
+    if (ref === undefined) return;
+    if (event.Action === "oom") outOfMemory.add(ref);
+    else wake(ref);
+  };
+  /** Whoever waits and is not alive any more ended while nobody looked. */
+  const resync = async (): Promise<void> => {
+    const living = await alive();
+    for (const ref of living) suspects.delete(ref);
+    for (const ref of waiters.keys()) if (!living.has(ref)) wake(ref);
+  };
+  const connected = (): void => {
+    if (awaySince !== null) {
+      outages.push({ from: awaySince, to: clock() });
+      if (outages.length > MAX_OUTAGES) outages.shift();
+      awaySince = null;
+    }
+    isUp = true;
+    connections += 1;
+    up.resolve();
+  };
+  const disconnected = (): void => {
+    if (!isUp) return;
+    isUp = false;
+    up = Promise.withResolvers<void>();
+    awaySince = clock();
+    for (const ref of waiters.keys()) suspects.add(ref);
+  };
+  /** Follows one connection to its end; resolves or throws, the stream is over in either case. */
+  const follow = async (): Promise<void> => {
+    const stream = await engine.open((client, abortSignal) => {
+      const since = Math.floor(clock() / 1000) - REPEAT_SECONDS;
+      return client.getEvents({ since, filters: filtersOf(homeId), abortSignal } as GetEventsOptions);
+    }, closing.signal);
+    try {
+      // On the way to a remote engine something may forget the connection without telling either end.
+      (stream as IncomingMessage).socket.setKeepAlive(true, KEEP_ALIVE_MS);
+      const reading = (async () => {
+        for await (const event of readJsonLines<EngineEvent>(stream)) onEvent(event);
+      })();
+      // The list may fail while the stream holds: then both are tried again.
+      await Promise.race([resync().then(connected), reading]);
+      await reading;
+    } finally {
+      disconnected();
+      (stream as IncomingMessage).destroy();
+    }
+  };
+  const run = async (): Promise<void> => {
+    let failures = 0;
+    while (!closing.signal.aborted) {
+      const connectedBefore = connections;
+      // Why it ended does not matter: an engine that is away is what this loop is for, and `health` tells of it.
+      await follow().catch(() => undefined);
+      failures = connections > connectedBefore ? 0 : failures + 1;
+      const retryMs = Math.min(FIRST_RETRY_MS * 2 ** failures, LAST_RETRY_MS);
+      await delay(retryMs, undefined, { signal: closing.signal }).catch(() => undefined);
+    }
+  };
+
+  const watch = (ref: ExternalRef): Vigil => {
+    loop ??= run();
+    let pending = Promise.withResolvers<void>();
+    const wakeUp = () => pending.resolve();
+    const others = waiters.get(ref) ?? new Set();
+    waiters.set(ref, others.add(wakeUp));
+    // Its end may be one of those that nobody saw.
+    if (awaySince !== null) suspects.add(ref);
+    return {
+      ready: (signal) => untilAborted(up.promise, AbortSignal.any([signal, closing.signal])),
+      async next(signal, limitMs) {
+        const timer = limitMs === undefined ? undefined : setTimeout(wakeUp, limitMs);
+        try {
+          await untilAborted(pending.promise, AbortSignal.any([signal, closing.signal]));
+          pending = Promise.withResolvers<void>();
+        } finally {
+          clearTimeout(timer);
+        }
+      },
+      release() {
+        others.delete(wakeUp);
+        if (others.size === 0) waiters.delete(ref);
+      },
+    };
+  };
+
+  return {
+    watch,
+    wasLost(ref, finishedAtMs) {
+      if (suspects.has(ref)) return true;
+      if (finishedAtMs === null) return false;
+      if (awaySince !== null && finishedAtMs >= awaySince) return true;
+      return outages.some(({ from, to }) => finishedAtMs >= from && finishedAtMs <= to);
+    },
+    ranOutOfMemory: (ref) => outOfMemory.has(ref),
+    forget(ref) {
+      suspects.delete(ref);
+      outOfMemory.delete(ref);
+    },
+    async close(reason) {
+      closing.abort(reason);
+      await loop;
+    },
+  };
+}
+
+function filtersOf(homeId: string): Record<string, string[]> {
+  return { type: ["container"], event: ["die", "oom", "destroy"], label: [`${LABELS.home}=${homeId}`] };
+}

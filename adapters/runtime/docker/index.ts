@@ -1,0 +1,220 @@
+import type { ContainerInspectInfo } from "dockerode";
+import { LongshoreError } from "../../../engine/errors.ts";
+import { LABELS } from "../../../engine/naming.ts";
+import type { Clock } from "../../../engine/ports/clock.ts";
+import type { ExternalRef, Owned, RuntimeAdapter, RuntimeStatus } from "../../../engine/ports/runtime.ts";
+import { createEngine, type EngineAddress } from "./client.ts";
+import { engineFailure, httpStatus } from "./errors.ts";
+import { createWatcher } from "./events.ts";
+import { CAPABILITIES, constraintsFor } from "./features.ts";
+import { readLog } from "./logs.ts";
+import { violationsOf } from "./mounts.ts";
+import { createNetworks } from "./networks.ts";
+import { isKept, statusOf, UNKNOWN_STATUS } from "./spec.ts";
+import { inspectContainer, removeContainer, submitContainer } from "./submit.ts";
+import { untilAborted } from "./waiting.ts";
+
+export { usualSockets } from "./client.ts";
+
+const HEALTH_LIMIT_MS = 2_000;
+/** Beyond the grace: for the kill and what the engine has to tidy up. */
+const STOP_ALLOWANCE_MS = 120_000;
+const DEFAULT_MAX_CONCURRENT = 64;
+const DEFAULT_PIDS_LIMIT = 512;
+/** Waiting for a container that the engine says has ended and still shows as running, or that it cannot show. */
+const LOOK_AGAIN_MS = 50;
+const MAX_LOOK_AGAIN_MS = 5_000;
+const CONTAINER_ID = /^[0-9a-f]{64}$/;
+const DNS_LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+export interface DockerRuntimeOptions extends EngineAddress {
+  /** The home whose containers these are; no other is ever touched. */
+  homeId: string;
+  /** Host directories under which volumes may be; empty: no volumes. */
+  allowedMounts: readonly string[];
+  /** Capabilities that a spec may add; default none. */
+  allowedCapabilities?: readonly string[];
+  /** Jobs at once; default 64. */
+  maxConcurrent?: number;
+  /** Processes and threads a container; default 512. */
+  pidsLimit?: number;
+  /** Default: the machine's. */
+  clock?: Clock;
+}
+
+/**
+ * Runs attempts as containers of a Docker Engine: https://docs.docker.com/reference/api/engine/
+ * It connects when it is first used; `dispose` must be called.
+ * @throws LongshoreError VALIDATION for options that cannot be understood.
+ */
+export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapter {
+  const { homeId, clock = Date.now } = options;
+  const maxConcurrent = positive("maxConcurrent", options.maxConcurrent ?? DEFAULT_MAX_CONCURRENT);
+  const pidsLimit = positive("pidsLimit", options.pidsLimit ?? DEFAULT_PIDS_LIMIT);
+  const allowed = { mounts: options.allowedMounts, capabilities: options.allowedCapabilities ?? [] };
+  const ofHome = `${LABELS.home}=${homeId}`;
+  const engine = createEngine(options);
+  const networks = createNetworks(engine, homeId, maxConcurrent);
+  const watcher = createWatcher({ engine, homeId, clock, alive });
+  const starter = { engine, networks, homeId, allowed, pidsLimit, clock };
+  /** What Longshore itself asked to end: its exit is nobody's failure. */
+  const cancelled = new Set<ExternalRef>();
+  /** The last answer about each listed container; good until its state changes. */
+  const listed = new Map<ExternalRef, { state: string; status: RuntimeStatus }>();
+  let disposing: Promise<void> | undefined;
+
+  async function alive(): Promise<Set<ExternalRef>> {
+    const filters = { label: [ofHome], status: ["created", "running", "paused", "restarting"] };
+    const found = await engine.call((client, abortSignal) =>
+      client.listContainers({ all: true, filters, abortSignal }),
+    );
+    return new Set(found.map((one) => one.Id));
+  }
+
+  /** The container behind a reference, if it is there and this home's. */
+  const inspectOwn = async (ref: ExternalRef): Promise<ContainerInspectInfo | undefined> => {
+    if (!CONTAINER_ID.test(ref)) return undefined;
+    const found = await inspectContainer(engine, ref).catch((error: unknown) => {
+      throw engineFailure(error, "show a container");
+    });
+    return found?.Config.Labels?.[LABELS.home] === homeId ? found : undefined;
+  };
+  const classify = (found: ContainerInspectInfo): RuntimeStatus => {
+    const finishedAtMs = Date.parse(found.State.FinishedAt);
+    return statusOf(found, {
+      lost: watcher.wasLost(found.Id, finishedAtMs),
+      cancelled: cancelled.has(found.Id),
+      oomSeen: watcher.ranOutOfMemory(found.Id),
+    });
+  };
+  const status = async (ref: ExternalRef): Promise<RuntimeStatus> => {
+    const found = await inspectOwn(ref);
+    return found === undefined ? UNKNOWN_STATUS : classify(found);
+  };
+
+  const wait = async (ref: ExternalRef, signal: AbortSignal): Promise<RuntimeStatus> => {
+    signal.throwIfAborted();
+    if (!CONTAINER_ID.test(ref)) return UNKNOWN_STATUS;
+    const vigil = watcher.watch(ref);
+    try {
+      await vigil.ready(signal);
+      for (let limitMs: number | undefined, looks = 0; ; looks += 1) {
+        // An engine that cannot answer now is waited for: the watcher wakes everybody it has lost when it is back.
+        const seen = await untilAborted(status(ref).catch(unlessDisposed), signal);
+        if (seen?.phase === "exited" || seen?.phase === "unknown") return seen;
+        const doubtful = seen === undefined || looks > 0;
+        limitMs = doubtful ? Math.min((limitMs ?? LOOK_AGAIN_MS) * 2, MAX_LOOK_AGAIN_MS) : undefined;
+        await vigil.next(signal, limitMs);
+      }
+    } finally {
+      vigil.release();
+    }
+  };
+  const unlessDisposed = (error: unknown): undefined => {
+    if (disposing !== undefined) throw error;
+    return undefined;
+  };
+
+  return {
+    name: "docker",
+    kind: "docker",
+    explicitOnly: false,
+    capabilities: CAPABILITIES,
+    constraints: constraintsFor(maxConcurrent),
+    check: (spec) => violationsOf(spec, allowed),
+    submit: (launch, signal) => submitContainer(starter, launch, signal),
+    status,
+    wait,
+
+    async cancel(ref, graceSeconds) {
+      const found = await inspectOwn(ref);
+      if (found === undefined || !found.State.Running) return false;
+      cancelled.add(ref);
+      const t = Math.ceil(graceSeconds);
+      try {
+        const limitMs = t * 1000 + STOP_ALLOWANCE_MS;
+        await engine.call((client, abortSignal) => client.getContainer(ref).stop({ t, abortSignal }), limitMs);
+        return true;
+      } catch (error) {
+        if (httpStatus(error) === 304 || httpStatus(error) === 404) return false;
+        throw engineFailure(error, "stop a container");
+      }
+    },
+
+    async *logs(ref, logOptions) {
+      logOptions.signal?.throwIfAborted();
+      const found = await inspectOwn(ref);
+      if (found === undefined) return;
+      yield* readLog(engine, ref, { ...logOptions, ended: !found.State.Running });
+    },
+
+    async cleanup(ref) {
+      if ((await inspectOwn(ref)) === undefined) return;
+      await removeContainer(engine, ref).catch((error: unknown) => {
+        throw engineFailure(error, "remove a container");
+      });
+      cancelled.delete(ref);
+      watcher.forget(ref);
+    },
+
+    async health() {
+      try {
+        const version = await engine.call((client) => client.version(), HEALTH_LIMIT_MS);
+        return { ok: true, message: `Docker Engine ${version.Version}` };
+      } catch (error) {
+        return { ok: false, message: engineFailure(error, "tell its version").message };
+      }
+    },
+
+    async find(externalName) {
+      if (!DNS_LABEL.test(externalName)) return undefined;
+      const found = await inspectContainer(engine, externalName).catch((error: unknown) => {
+        throw engineFailure(error, "show a container");
+      });
+      // The engine also takes the beginning of an id for a name.
+      if (found?.Name !== `/${externalName}` || found.Config.Labels?.[LABELS.home] !== homeId) return undefined;
+      return found.Id;
+    },
+
+    async *list(): AsyncGenerator<Owned, void, undefined> {
+      const filters = { label: [ofHome, LABELS.job] };
+      const found = await engine
+        .call((client, abortSignal) => client.listContainers({ all: true, filters, abortSignal }))
+        .catch((error: unknown) => {
+          throw engineFailure(error, "list containers");
+        });
+      const present = new Set(found.map((one) => one.Id));
+      for (const ref of listed.keys()) if (!present.has(ref)) listed.delete(ref);
+      for (const { Id: ref, Names, State: state, Labels } of found) {
+        // Only what changed since the last sweep is asked for one by one.
+        const before = listed.get(ref);
+        const current = before?.state === state ? before.status : await status(ref);
+        if (current.phase === "unknown") continue;
+        listed.set(ref, { state, status: current });
+        yield {
+          ref,
+          externalName: (Names[0] ?? "").replace(/^\//, ""),
+          jobId: Labels[LABELS.job] ?? "",
+          attempt: Number(Labels[LABELS.attempt]),
+          status: current,
+          kept: isKept(Labels[LABELS.cleanup], current),
+        };
+      }
+    },
+
+    async dispose() {
+      disposing ??= (async () => {
+        await watcher.close(new LongshoreError("RUNTIME_UNAVAILABLE", "the docker adapter was disposed of"));
+        // A bridge that stays is found again by the next start of this home; an engine that is away keeps it.
+        await untilAborted(networks.removeUnused(), AbortSignal.timeout(HEALTH_LIMIT_MS)).catch(() => undefined);
+        engine.close();
+      })();
+      await disposing;
+    },
+  };
+}
+
+function positive(name: string, value: number): number {
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new LongshoreError("VALIDATION", `docker: ${name} must be a whole number above 0`);
+}
