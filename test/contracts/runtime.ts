@@ -211,7 +211,7 @@ export function runtimeContract(name: string, facts: RuntimeFacts, setup: () => 
         expect(await owned(adapter)).toHaveLength(1);
       });
 
-      it("starts once when two homes' processes of the same home submit at the same time", async () => {
+      it("starts once when two processes of one home submit at the same time", async () => {
         const second = await another(own);
         const one = launch(shell(ONE_START));
         const refs = await Promise.all([adapter, second, adapter, second].map((from) => from.submit(one, never())));

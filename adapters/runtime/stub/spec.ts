@@ -1,0 +1,119 @@
+import { CATEGORIES, type Category, isCategory, type Violation } from "../../../engine/errors.ts";
+import type { Launch, RuntimeCapabilities, RuntimeStatus } from "../../../engine/ports/runtime.ts";
+import type { JobSpec } from "../../../engine/spec/schema.ts";
+
+/** It keeps to nothing because it runs nothing: what a spec asks for besides its life is taken and left alone. */
+export const CAPABILITIES: RuntimeCapabilities = {
+  image: true,
+  gpu: false,
+  volumes: false,
+  sidecars: false,
+  initContainers: false,
+  healthCheck: false,
+  streamingLogs: true,
+  artifacts: false,
+  spot: false,
+  placement: false,
+  exec: false,
+  cpuLimit: true,
+  memoryLimit: true,
+  diskLimit: true,
+  user: true,
+  workdir: true,
+  readOnlyRoot: true,
+  networkModes: ["none", "isolated"],
+  addCapabilities: false,
+  registryAuth: true,
+};
+
+/** What a stub job does, as its environment says. */
+export interface Script {
+  /** STUB_DURATION_MS: how long it runs, in milliseconds, or `forever`; default 0. */
+  durationMs: number;
+  /** STUB_EXIT_CODE: 0 to 255; default 0. */
+  exitCode: number;
+  /** STUB_STDOUT and STUB_STDERR: what it writes at its start; STUB_LINES: so many lines `line N` after them. */
+  lines: readonly { stream: "stdout" | "stderr"; text: string }[];
+  /**
+   * STUB_ON_TERM: `die` (the default: exit code 143), `end` (writes `bye` and exits with 0), `ignore` (it is killed
+   * after the grace: 137).
+   */
+  onTerm: "die" | "end" | "ignore";
+  /** STUB_FAIL: the category with which its start fails. */
+  fail: Category | null;
+  /** STUB_END_WITH: the category with which the runtime ends it after its duration, such as OOM. */
+  endWith: Category | null;
+}
+
+type Env = Readonly<Record<string, string>>;
+const ON_TERM = ["die", "end", "ignore"] as const;
+const MAX_DURATION_MS = 2_000_000_000;
+const MAX_LINES = 100_000;
+
+/** The variables that mean something, and what is wrong with a value; null when nothing is. */
+const RULES: Readonly<Record<string, (value: string) => string | null>> = {
+  STUB_DURATION_MS: (value) =>
+    value === "forever" || isInteger(value, MAX_DURATION_MS)
+      ? null
+      : `must be milliseconds up to ${MAX_DURATION_MS} or forever`,
+  STUB_EXIT_CODE: (value) => (isInteger(value, 255) ? null : "must be an integer from 0 to 255"),
+  STUB_LINES: (value) => (isInteger(value, MAX_LINES) ? null : `must be an integer from 0 to ${MAX_LINES}`),
+  STUB_ON_TERM: (value) => (ON_TERM.some((one) => one === value) ? null : `must be one of ${ON_TERM.join(", ")}`),
+  STUB_FAIL: isCategoryRule,
+  STUB_END_WITH: isCategoryRule,
+  /** The two above hold for the attempts up to this number; default every one. */
+  STUB_FAIL_ATTEMPTS: (value) => (isInteger(value, 100) ? null : "must be an integer from 0 to 100"),
+};
+
+/** What is wrong with the script in a spec's environment. */
+export function violationsOf(spec: JobSpec): Violation[] {
+  return Object.entries(RULES).flatMap(([name, rule]) => {
+    const value = spec.env[name];
+    const message = value === undefined ? null : rule(value);
+    return message === null ? [] : [{ path: `env.${name}`, code: "invalid", message: `stub: ${name} ${message}` }];
+  });
+}
+
+/** The script of a launch whose spec was checked. */
+export function scriptOf({ env, attempt }: Launch): Script {
+  const fails = attempt <= Number(env.STUB_FAIL_ATTEMPTS ?? attempt);
+  const duration = env.STUB_DURATION_MS ?? "0";
+  return {
+    durationMs: duration === "forever" ? Number.POSITIVE_INFINITY : Number(duration),
+    exitCode: Number(env.STUB_EXIT_CODE ?? 0),
+    lines: linesOf(env),
+    onTerm: ON_TERM.find((one) => one === env.STUB_ON_TERM) ?? "die",
+    fail: fails ? categoryOf(env.STUB_FAIL) : null,
+    endWith: fails ? categoryOf(env.STUB_END_WITH) : null,
+  };
+}
+
+/** How the runtime's own verdict shows in a status. */
+export function failureOf(category: Category): NonNullable<RuntimeStatus["failure"]> {
+  return { category, message: `stub: the script says ${category}`, providerCode: "STUB" };
+}
+
+function linesOf(env: Env): Script["lines"] {
+  const lines: { stream: "stdout" | "stderr"; text: string }[] = [];
+  for (const [stream, text] of [
+    ["stdout", env.STUB_STDOUT],
+    ["stderr", env.STUB_STDERR],
+  ] as const) {
+    if (text !== undefined && text !== "") for (const one of text.split("\n")) lines.push({ stream, text: one });
+  }
+  const count = Number(env.STUB_LINES ?? 0);
+  for (let n = 1; n <= count; n++) lines.push({ stream: "stdout", text: `line ${n}` });
+  return lines;
+}
+
+function isInteger(value: string, most: number): boolean {
+  return /^\d{1,10}$/.test(value) && Number(value) <= most;
+}
+
+function isCategoryRule(value: string): string | null {
+  return isCategory(value) ? null : `must be one of ${CATEGORIES.join(", ")}`;
+}
+
+function categoryOf(value: string | undefined): Category | null {
+  return value !== undefined && isCategory(value) ? value : null;
+}
