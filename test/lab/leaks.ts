@@ -32,9 +32,12 @@ export async function leftContainers(sinceMs: number, client: Docker = new Docke
       if (error.statusCode === undefined) return [];
       throw error;
     });
-  return containers
-    .filter(({ Created }) => Created * 1000 >= sinceMs)
-    .map(({ Id, Names, State }) => `container ${Names[0] ?? Id} (${State})`);
+  return (
+    containers
+      // The engine tells whole seconds, rounded down.
+      .filter(({ Created }) => Created >= Math.floor(sinceMs / 1000))
+      .map(({ Id, Names, State }) => `container ${Names[0] ?? Id} (${State})`)
+  );
 }
 
 async function leftFiles(runDir: string): Promise<string[]> {

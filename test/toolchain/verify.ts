@@ -1,8 +1,7 @@
-import { execa } from "execa";
-import { ROOT } from "./sources.ts";
+import { runSteps, type Step } from "./steps.ts";
 
 /** Every step of the gate, in order of how soon it can say no. The tests come last: theirs is the last line. */
-const STEPS: readonly { name: string; command: readonly [string, ...string[]] }[] = [
+const STEPS: readonly Step[] = [
   { name: "format", command: ["biome", "format", "."] },
   { name: "lint", command: ["biome", "lint", "--error-on-warnings", "."] },
   { name: "import rules", command: ["node", "test/toolchain/check-imports.ts"] },
@@ -12,18 +11,7 @@ const STEPS: readonly { name: string; command: readonly [string, ...string[]] }[
   { name: "tests", command: ["vitest", "run"] },
 ];
 
-const failed: string[] = [];
-for (const { name, command } of STEPS) {
-  console.log(`\n=== ${name}: ${command.join(" ")}`);
-  const [program, ...args] = command;
-  const { failed: refused, exitCode } = await execa(program, args, {
-    cwd: ROOT,
-    preferLocal: true,
-    reject: false,
-    stdio: "inherit",
-  });
-  if (refused) failed.push(`${name} (exit ${exitCode ?? "by a signal"})`);
-}
+const failed = await runSteps(STEPS);
 if (failed.length > 0) {
   console.error(`\nverify failed in ${failed.length} of ${STEPS.length} steps: ${failed.join(", ")}`);
   process.exitCode = 1;
