@@ -70,7 +70,7 @@ function formsOf(value: string): string[] {
   return [...forms, ...base64Forms(bytes)];
 }
 
-const lowerEscapes = (text: string) => text.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase());
+const lowerEscapes = (text: string) => text.replace(/%[0-9A-F]{2}/g, (found) => found.toLowerCase());
 
 /**
  * Inside longer data a value begins at one of three offsets of a base64 group. The characters that it shares with its
@@ -188,7 +188,7 @@ function escapeAt(bytes: Uint8Array, i: number): { text: Uint8Array | number[]; 
  * edges live in one open-addressed table, so that thousands of values cost megabytes and not gigabytes.
  */
 function createFinder(patterns: Iterable<string>) {
-  const encoded = Array.from(patterns, (pattern) => Buffer.from(pattern));
+  const encoded = Array.from(patterns, (pattern) => Buffer.from(pattern)).sort((a, b) => b.length - a.length);
   const capacity = encoded.reduce((sum, { length }) => sum + length, 1);
   const bits = Math.ceil(Math.log2(capacity + 1)) + 1;
   const mask = 2 ** bits - 1;
@@ -214,15 +214,15 @@ function createFinder(patterns: Iterable<string>) {
     return root[byte] as number;
   };
 
-  // All patterns grow by one byte a round: a state's failure leads to a state of an earlier round, already complete.
+  // All patterns, longest first, grow by one byte a round: a state's failure leads to a state of an earlier round,
+  // which is complete.
   let states = 1;
   const current = new Int32Array(encoded.length);
-  for (let at = 0, growing = encoded.length > 0; growing; at += 1) {
-    growing = false;
-    for (const [index, pattern] of encoded.entries()) {
-      const byte = pattern[at];
-      if (byte === undefined) continue;
-      growing = true;
+  let growing = encoded.length;
+  for (let at = 0; growing > 0; at += 1) {
+    for (let index = 0; index < growing; index += 1) {
+      const pattern = encoded[index] as Buffer;
+      const byte = pattern[at] as number;
       const parent = current[index] as number;
       const slot = slotOf((parent * 256 + byte) | 0);
       let state = parent === 0 ? (root[byte] as number) : keys[slot] === -1 ? 0 : (targets[slot] as number);
@@ -240,6 +240,7 @@ function createFinder(patterns: Iterable<string>) {
       if (at === pattern.length - 1) longest[state] = pattern.length;
       current[index] = state;
     }
+    while (growing > 0 && (encoded[growing - 1] as Buffer).length === at + 1) growing -= 1;
   }
 
   return (bytes: Uint8Array, found: (end: number, length: number) => void): void => {

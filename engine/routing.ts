@@ -23,160 +23,84 @@ export interface Verdict {
   reasons: Reason[];
 }
 
-/** Something that a spec asks for: what it is called, and how much of it. */
-interface Need {
-  path: string;
-  what: string;
-  asked: string;
-  plural?: boolean;
-  met: boolean;
-}
+/** Something that a spec may ask for; `claim` and `asked` make the sentence when it is wanted and cannot be had. */
+type Need = [wanted: boolean, met: boolean, path: string, claim: string, asked: string];
 
 const counted = (list: readonly unknown[]) => `the spec has ${list.length}`;
 
-/** Everything that takes a capability, in the order of the spec's keys; only what the spec asks for. */
-function needsOf(spec: JobSpec, { capabilities: can }: RoutableRuntime): Need[] {
-  const { resources, placement, security } = spec;
+/** Everything that takes a capability. */
+function needsOf(spec: JobSpec, can: RuntimeAdapter["capabilities"]): Need[] {
+  const { cpu, memoryMiB, diskMiB, gpu } = spec.resources;
+  const { placement, security, artifacts, volumes, sidecars, initContainers, network } = spec;
   const placed = (["arch", "region", "zone"] as const).filter((key) => placement?.[key] !== undefined);
-  const all: (Need | false)[] = [
-    spec.image !== undefined && { path: "image", what: "container images", asked: "the spec has one", met: can.image },
-    resources.cpu !== undefined && {
-      path: "resources.cpu",
-      what: "CPU limits",
-      asked: `the spec asks for ${resources.cpu}`,
-      met: can.cpuLimit,
-    },
-    resources.memoryMiB !== undefined && {
-      path: "resources.memoryMiB",
-      what: "memory limits",
-      asked: `the spec asks for ${resources.memoryMiB} MiB`,
-      met: can.memoryLimit,
-    },
-    resources.diskMiB !== undefined && {
-      path: "resources.diskMiB",
-      what: "disk limits",
-      asked: `the spec asks for ${resources.diskMiB} MiB`,
-      met: can.diskLimit,
-    },
-    resources.gpu !== undefined && {
-      path: "resources.gpu",
-      what: "GPUs",
-      asked: `the spec asks for ${resources.gpu.count}`,
-      met: can.gpu,
-    },
-    spec.artifacts !== undefined && {
-      path: "artifacts",
-      what: "artifacts",
-      asked: `the spec has ${spec.artifacts.paths.length} of their paths`,
-      met: can.artifacts,
-    },
-    spec.volumes.length > 0 && { path: "volumes", what: "volumes", asked: counted(spec.volumes), met: can.volumes },
-    spec.workdir !== undefined && {
-      path: "workdir",
-      what: "working directories",
-      asked: "the spec sets workdir",
-      met: can.workdir,
-    },
-    spec.user !== undefined && { path: "user", what: "users", asked: "the spec sets user", met: can.user },
-    {
-      path: "network.mode",
-      what: `network mode ${spec.network.mode}`,
-      asked: `it has ${can.networkModes.join(", ") || "none to choose"}`,
-      plural: false,
-      met: can.networkModes.includes(spec.network.mode),
-    },
-    security.readOnlyRoot && {
-      path: "security.readOnlyRoot",
-      what: "read-only root file systems",
-      asked: "the spec asks for one",
-      met: can.readOnlyRoot,
-    },
-    security.addCapabilities.length > 0 && {
-      path: "security.addCapabilities",
-      what: "added capabilities",
-      asked: counted(security.addCapabilities),
-      met: can.addCapabilities,
-    },
-    spec.registryAuth !== undefined && {
-      path: "registryAuth",
-      what: "registry credentials",
-      asked: "the spec refers to some",
-      met: can.registryAuth,
-    },
-    spec.sidecars.length > 0 && {
-      path: "sidecars",
-      what: "sidecars",
-      asked: counted(spec.sidecars),
-      met: can.sidecars,
-    },
-    spec.initContainers.length > 0 && {
-      path: "initContainers",
-      what: "init containers",
-      asked: counted(spec.initContainers),
-      met: can.initContainers,
-    },
-    spec.healthCheck !== undefined && {
-      path: "healthCheck",
-      what: "health checks",
-      asked: "the spec has one",
-      met: can.healthCheck,
-    },
-    placement?.spot === true && {
-      path: "placement.spot",
-      what: "spot capacity",
-      asked: "the spec asks for it",
-      plural: false,
-      met: can.spot,
-    },
-    placed.length > 0 && {
-      path: "placement",
-      what: "placement hints",
-      asked: `the spec has ${placed.join(", ")}`,
-      met: can.placement,
-    },
+  const added = security.addCapabilities;
+  const modes = can.networkModes;
+  return [
+    [spec.image !== undefined, can.image, "image", "container images are", "the spec has one"],
+    [cpu !== undefined, can.cpuLimit, "resources.cpu", "CPU limits are", `the spec asks for ${cpu}`],
+    [
+      memoryMiB !== undefined,
+      can.memoryLimit,
+      "resources.memoryMiB",
+      "memory limits are",
+      `the spec asks for ${memoryMiB} MiB`,
+    ],
+    [diskMiB !== undefined, can.diskLimit, "resources.diskMiB", "disk limits are", `the spec asks for ${diskMiB} MiB`],
+    [gpu !== undefined, can.gpu, "resources.gpu", "GPUs are", `the spec asks for ${gpu?.count}`],
+    [
+      artifacts !== undefined,
+      can.artifacts,
+      "artifacts",
+      "artifacts are",
+      `the spec has ${artifacts?.paths.length} of their paths`,
+    ],
+    [volumes.length > 0, can.volumes, "volumes", "volumes are", counted(volumes)],
+    [spec.workdir !== undefined, can.workdir, "workdir", "working directories are", "the spec has one"],
+    [spec.user !== undefined, can.user, "user", "users are", "the spec has one"],
+    [
+      true,
+      modes.includes(network.mode),
+      "network.mode",
+      `network mode ${network.mode} is`,
+      `there is ${modes.join(", ") || "none"}`,
+    ],
+    [security.readOnlyRoot, can.readOnlyRoot, "security.readOnlyRoot", "read-only roots are", "the spec asks for one"],
+    [added.length > 0, can.addCapabilities, "security.addCapabilities", "added capabilities are", counted(added)],
+    [
+      spec.registryAuth !== undefined,
+      can.registryAuth,
+      "registryAuth",
+      "registry credentials are",
+      "the spec has some",
+    ],
+    [sidecars.length > 0, can.sidecars, "sidecars", "sidecars are", counted(sidecars)],
+    [initContainers.length > 0, can.initContainers, "initContainers", "init containers are", counted(initContainers)],
+    [spec.healthCheck !== undefined, can.healthCheck, "healthCheck", "health checks are", "the spec has one"],
+    [placement?.spot === true, can.spot, "placement.spot", "spot capacity is", "the spec asks for it"],
+    [placed.length > 0, can.placement, "placement", "placement hints are", `the spec has ${placed.join(", ")}`],
   ];
-  return all.filter((need) => need !== false);
 }
 
-function unmet(runtime: RoutableRuntime, { path, what, asked, plural = true }: Need): Reason {
-  const verb = plural ? "are" : "is";
-  return { code: "unsupported", message: `${runtime.name}: ${what} ${verb} not supported (${asked})`, path };
+function unsupported(spec: JobSpec, { name, capabilities }: RoutableRuntime): Reason[] {
+  return needsOf(spec, capabilities).flatMap(([wanted, met, path, claim, asked]) =>
+    wanted && !met ? [{ code: "unsupported", message: `${name}: ${claim} not supported (${asked})`, path }] : [],
+  );
 }
 
-interface Limit {
-  path: string;
-  name: string;
-  unit: string;
-  limit: number | null;
-  asked: number | undefined;
-}
+type Limit = [path: string, name: string, unit: string, limit: number | null, asked: number | undefined];
 
-function exceeded(spec: JobSpec, runtime: RoutableRuntime): Reason[] {
-  const { constraints } = runtime;
-  const artifactBytes = spec.artifacts?.maxBytes;
+function exceeded(spec: JobSpec, { name, constraints }: RoutableRuntime): Reason[] {
   const { cpu, memoryMiB } = spec.resources;
   const limits: Limit[] = [
-    { path: "resources.cpu", name: "CPU", unit: "", limit: constraints.maxCpu, asked: cpu },
-    { path: "resources.memoryMiB", name: "memory", unit: " MiB", limit: constraints.maxMemoryMiB, asked: memoryMiB },
-    { path: "env", name: "environment", unit: " bytes", limit: constraints.maxEnvBytes, asked: envBytes(spec.env) },
-    {
-      path: "timeoutSeconds",
-      name: "timeout",
-      unit: " s",
-      limit: constraints.maxTimeoutSeconds,
-      asked: spec.timeoutSeconds,
-    },
-    {
-      path: "artifacts.maxBytes",
-      name: "size of artifacts",
-      unit: " bytes",
-      limit: constraints.maxArtifactBytes,
-      asked: artifactBytes,
-    },
+    ["resources.cpu", "CPU", "", constraints.maxCpu, cpu],
+    ["resources.memoryMiB", "memory", " MiB", constraints.maxMemoryMiB, memoryMiB],
+    ["env", "environment", " bytes", constraints.maxEnvBytes, envBytes(spec.env)],
+    ["timeoutSeconds", "timeout", " s", constraints.maxTimeoutSeconds, spec.timeoutSeconds],
+    ["artifacts.maxBytes", "size of artifacts", " bytes", constraints.maxArtifactBytes, spec.artifacts?.maxBytes],
   ];
-  return limits.flatMap(({ path, name, unit, limit, asked }) => {
+  return limits.flatMap(([path, what, unit, limit, asked]) => {
     if (limit === null || asked === undefined || asked <= limit) return [];
-    const message = `${runtime.name}: maximum ${name} is ${limit}${unit} but the spec asks for ${asked}${unit}`;
+    const message = `${name}: maximum ${what} is ${limit}${unit} but the spec asks for ${asked}${unit}`;
     return [{ code: "limit_exceeded", message, path }];
   });
 }
@@ -204,8 +128,7 @@ export function judgeRuntime(spec: JobSpec, runtime: RoutableRuntime): Verdict {
   if (spec.image === undefined && runtime.capabilities.image && !runtime.explicitOnly) {
     reasons.push({ code: "required", message: `${name}: needs an image and the spec has none`, path: "image" });
   }
-  for (const need of needsOf(spec, runtime)) if (!need.met) reasons.push(unmet(runtime, need));
-  reasons.push(...exceeded(spec, runtime));
+  reasons.push(...unsupported(spec, runtime), ...exceeded(spec, runtime));
   if (spec.budget !== undefined) {
     const message = `${name}: a budget is not enforced yet (the spec has ${spec.budget.maxCostUsd} US dollars)`;
     reasons.push({ code: "unsupported", message, path: "budget" });

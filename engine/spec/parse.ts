@@ -45,10 +45,13 @@ function defaultName(spec: Omit<JobSpec, "name">): string {
   return containsSecret(name, secretsOf({ ...spec, name: "job" })) ? "job" : name;
 }
 
-/** A field with a NUL is not judged a second time: whatever else is wrong with it follows from that. */
+/** One violation a field, the first: what else is wrong with it mostly follows from that. */
 function merge(structural: Violation[], shape: Violation[]): Violation[] {
-  const judged = new Set(structural.map(({ path }) => path));
-  return [...structural, ...shape.filter(({ path }) => !judged.has(path))];
+  const byPath = new Map<string, Violation>();
+  for (const violation of [...structural, ...shape]) {
+    if (!byPath.has(violation.path)) byPath.set(violation.path, violation);
+  }
+  return [...byPath.values()];
 }
 
 function toViolations(issue: Issue): Violation[] {
@@ -67,7 +70,7 @@ function toViolations(issue: Issue): Violation[] {
 }
 
 function codeOf(issue: Issue): string {
-  if (issue.code === "custom") return String(issue.params?.["code"] ?? "invalid");
+  if (issue.code === "custom") return String(issue.params?.code ?? "invalid");
   if (issue.code === "invalid_type" && issue.message === REQUIRED) return "required";
   return issue.code;
 }
@@ -91,6 +94,7 @@ function describe(issue: RawIssue): string | undefined {
     case "invalid_value":
       return `must be one of ${issue.values.map(String).join(", ")}`;
     case "too_small":
+      if (issue.minimum === 1 && (issue.origin === "string" || issue.origin === "array")) return "must not be empty";
       return `must ${bound(issue.origin, `${issue.inclusive === false ? "more than" : "at least"} ${issue.minimum}`)}`;
     case "too_big":
       return `must ${bound(issue.origin, `${issue.inclusive === false ? "less than" : "at most"} ${issue.maximum}`)}`;

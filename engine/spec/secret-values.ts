@@ -1,4 +1,4 @@
-import { createMasker, MIN_MASKED_BYTES } from "../masking.ts";
+import { createMasker, MIN_MASKED_BYTES, REDACTED } from "../masking.ts";
 import type { JobSpec } from "./schema.ts";
 import { announcesSecret, type FoundSecret, findSecrets, isSensitiveName } from "./sensitive.ts";
 
@@ -55,7 +55,8 @@ function decoded(value: string): string {
 }
 
 function addValue(values: Set<string>, value: string): void {
-  if (value === "") return;
+  // The mark of a value that was redacted before is none itself.
+  if (value === "" || value === REDACTED) return;
   values.add(value);
   const lines = value.split(/\r\n|\r|\n/);
   if (lines.length < 2) return;

@@ -59,6 +59,8 @@ const URL_PASSWORD =
   /(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}:\/\/[^\s:@/?#"'[]{0,256}:(?!\d{1,5}[/?#])([^\s"'<>]{1,1024})@[^\s"'<>]*/gi;
 const URL_QUERY =
   /[?&](?:access_token|api_?key|client_secret|password|secret|sig|signature|token|x-amz-(?:security-token|signature))=([^\s&"'<>#]+)/gi;
+/** In a shell `PWD=` is a directory; between semicolons it is a password. */
+const CONNECTION_PWD = /;\s{0,8}pwd=([^;\s"']+)/gi;
 const ASSIGNMENT = /(?<![\w-])-{0,2}([A-Za-z_][\w-]*)[=]("[^"]*"|'[^']*'|[^\s;&|"'<>]+)/g;
 const FLAG = /^--([A-Za-z][\w-]*)$/;
 
@@ -96,9 +98,11 @@ export function findSecrets(text: string): FoundSecret[] {
     if (mixed && entropy(match[0]) >= LEAST_ENTROPY) add(match.index, match[0]);
   }
   for (const match of text.matchAll(URL_PASSWORD)) add(match.index, match[0], match[1]);
-  for (const match of text.matchAll(URL_QUERY)) {
-    const value = match[1] ?? "";
-    add(match.index + match[0].length - value.length, value);
+  for (const pattern of [URL_QUERY, CONNECTION_PWD]) {
+    for (const match of text.matchAll(pattern)) {
+      const value = match[1] ?? "";
+      add(match.index + match[0].length - value.length, value);
+    }
   }
   for (const match of text.matchAll(ASSIGNMENT)) {
     const written = match[2] ?? "";
