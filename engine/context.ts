@@ -44,7 +44,13 @@ export interface EngineContext {
    * Called when an attempt is known to run, maybe more than once: the home sees to it that `observeExit` is called
    * when it ends and `stopAttempt` when its deadline passes.
    */
-  watch(attempt: { jobId: JobId; attempt: number; runtime: string; externalRef: ExternalRef; deadlineAt: string }): void;
+  watch(attempt: {
+    jobId: JobId;
+    attempt: number;
+    runtime: string;
+    externalRef: ExternalRef;
+    deadlineAt: string;
+  }): void;
   /** Runs slow work that nobody waits for; a home that may freeze after its answer waits for it itself. */
   background(name: string, work: () => Promise<void>): void;
   clock: Clock;

@@ -115,7 +115,14 @@ function dispatch(draft: Draft, stage: Stage, occurrence: Extract<Occurrence, { 
   }
   if (stage === "collecting") draft.effect("complete-token");
   if (stage !== "admitted") return;
-  draft.setJob({ status: "RUNNING", phase: "validating", externalName, externalRef: null, exitCode: null, error: null });
+  draft.setJob({
+    status: "RUNNING",
+    phase: "validating",
+    externalName,
+    externalRef: null,
+    exitCode: null,
+    error: null,
+  });
   draft.event("VALIDATED", { externalName });
 }
 
@@ -209,7 +216,14 @@ function cancel(draft: Draft, stage: Stage, by: string): void {
   draft.event("CANCEL_REQUESTED", { by });
   if (stage !== "queued" && stage !== "retrying") return draft.effect("stop-resource");
   // Nothing of it runs: the record ends at once.
-  draft.setJob({ status: "CANCELLED", phase: null, finishedAt: draft.at, queueShard: null, retryAt: null, error: null });
+  draft.setJob({
+    status: "CANCELLED",
+    phase: null,
+    finishedAt: draft.at,
+    queueShard: null,
+    retryAt: null,
+    error: null,
+  });
   draft.event("CANCELLED", {});
 }
 
@@ -256,9 +270,12 @@ class Draft {
   }
 
   done(): Decision {
-    const job = this.#changed
-      ? { ...this.job, version: this.job.version + 1, lastHeartbeatAt: this.at }
-      : this.job;
-    return { life: { job, attempt: this.attempt }, events: this.#events, effects: this.#effects, changed: this.#changed };
+    const job = this.#changed ? { ...this.job, version: this.job.version + 1, lastHeartbeatAt: this.at } : this.job;
+    return {
+      life: { job, attempt: this.attempt },
+      events: this.#events,
+      effects: this.#effects,
+      changed: this.#changed,
+    };
   }
 }

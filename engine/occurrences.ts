@@ -1,7 +1,6 @@
-import type { AttemptExit, Cost, StopReason } from "./ledger/records.ts";
+import type { AttemptExit, Cost, JobRecord, StopReason } from "./ledger/records.ts";
 import type { Outcome } from "./outcome.ts";
 import { assertNever, isTerminal, type Phase } from "./states.ts";
-import type { JobRecord } from "./ledger/records.ts";
 
 /** Something that happened to a job, as `decide` takes it. All but CANCEL speak of one attempt. */
 export type Occurrence =
@@ -87,7 +86,14 @@ export type Legality = "apply" | "ignore" | "refuse";
 /** Every occurrence at every stage. Deliveries are at-least-once and unordered, so most of what does not apply is ignored. */
 export const TRANSITIONS: Readonly<Record<Stage, Readonly<Record<OccurrenceType, Legality>>>> = {
   queued: row({ ADMIT: "apply", CANCEL: "apply", REQUEUE: "ignore", RELAUNCH: "ignore", CLEAN: "ignore" }),
-  admitted: row({ ADMIT: "ignore", DISPATCH: "apply", STOP: "apply", EXIT: "apply", CANCEL: "apply", RELAUNCH: "apply" }),
+  admitted: row({
+    ADMIT: "ignore",
+    DISPATCH: "apply",
+    STOP: "apply",
+    EXIT: "apply",
+    CANCEL: "apply",
+    RELAUNCH: "apply",
+  }),
   validating: launching({ PULL: "apply", CREATE: "apply" }),
   pulling: launching({ PULL: "ignore", CREATE: "apply" }),
   creating: launching({ PULL: "ignore", CREATE: "ignore" }),

@@ -26,7 +26,9 @@ export function judge(job: JobRecord, attempt: AttemptRecord, exit: AttemptExit)
     return failed(jobError(category, message, { providerCode, exitCode: exit.exitCode }));
   }
   if (exit.oom) {
-    return failed(jobError("OOM", "the job used more memory than its limit and was killed", { exitCode: exit.exitCode }));
+    return failed(
+      jobError("OOM", "the job used more memory than its limit and was killed", { exitCode: exit.exitCode }),
+    );
   }
   if (exit.exitCode === 0) return { status: "SUCCEEDED", error: null };
   if (exit.exitCode === null) return failed(jobError("UNKNOWN", "the runtime could not tell how the job ended"));
@@ -43,7 +45,16 @@ function isTimeout(attempt: AttemptRecord, exit: AttemptExit): boolean {
   return attempt.deadlineAt === null || Date.parse(exit.finishedAt) >= Date.parse(attempt.deadlineAt);
 }
 
-const SIGNALS: Record<number, string> = { 1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM" };
+const SIGNALS: Record<number, string> = {
+  1: "SIGHUP",
+  2: "SIGINT",
+  3: "SIGQUIT",
+  6: "SIGABRT",
+  9: "SIGKILL",
+  11: "SIGSEGV",
+  13: "SIGPIPE",
+  15: "SIGTERM",
+};
 
 function describeExit(exitCode: number): string {
   const signal = SIGNALS[exitCode - 128];

@@ -8,18 +8,16 @@ export interface FeedResult {
   failed: number[];
 }
 
-/** What the table's change feed delivers: drives the lifecycle from what was committed. */
+/**
+ * What the table's change feed delivers: drives the lifecycle from what was committed. A batch that throws is delivered
+ * again; everything in it may be done twice.
+ */
 export function makeHandler(ctx: EngineContext) {
   return middy<FeedRecord[], FeedResult>().handler(async (records) => {
-    try {
-      await drive(
-        ctx,
-        records.map(({ item }) => item),
-      );
-      return { failed: [] };
-    } catch (error) {
-      ctx.logger.error({ err: error, records: records.length }, "the change feed could not be driven");
-      return { failed: records.slice(0, 1).map(({ position }) => position) };
-    }
+    await drive(
+      ctx,
+      records.map(({ item }) => item),
+    );
+    return { failed: [] };
   });
 }

@@ -38,9 +38,14 @@ export function problem(thrown: unknown, instance: string, logger: Logger): ApiR
 export function problems(logger: Logger) {
   return {
     onError: (request: { event: ApiEvent; error: Error | null; response: unknown }) => {
-      request.response = problem(request.error, request.event.path, logger);
+      request.response = problem(request.error, instanceOf(request.event), logger);
     },
   };
+}
+
+/** The path that was called, as the caller wrote it. */
+export function instanceOf(event: ApiEvent): string {
+  return event.requestContext?.path ?? event.path;
 }
 
 /** A header's value, whatever its case; undefined when it is not there. */

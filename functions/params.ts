@@ -79,7 +79,9 @@ export function lastEventId(text: string | undefined): number | undefined {
   const parsed = seqCursor.safeParse(text);
   if (parsed.success) return parsed.data;
   const message = "Last-Event-ID: must be the id of a message of this stream";
-  throw new LongshoreError("VALIDATION", message, { violations: [{ path: "Last-Event-ID", code: "invalid", message }] });
+  throw new LongshoreError("VALIDATION", message, {
+    violations: [{ path: "Last-Event-ID", code: "invalid", message }],
+  });
 }
 
 /** Repeatable parameters may also be given once, comma-separated. */

@@ -7,5 +7,7 @@ import type { FeedResult } from "./change-feed.ts";
 
 /** What the table's change feed delivers: every event leaves for the bus, in order per job, at least once. */
 export function makeHandler(ctx: EngineContext, bus: Bus) {
-  return middy<FeedRecord[], FeedResult>().handler(async (records) => ({ failed: await publishEvents(ctx, bus, records) }));
+  return middy<FeedRecord[], FeedResult>().handler(async (records) => ({
+    failed: await publishEvents(ctx, bus, records),
+  }));
 }

@@ -9,7 +9,7 @@ import type { LogLine } from "../engine/operations/collect.ts";
 import { describeEvent, describeJob, describeRuntime, describeWholeJob } from "../engine/operations/describe.ts";
 import { checkHealth } from "../engine/operations/health.ts";
 import { readLogs } from "../engine/operations/read-logs.ts";
-import { type ApiEvent, type ApiResult, json, pathParameter, problems } from "./http.ts";
+import { type ApiEvent, type ApiResult, instanceOf, json, pathParameter, problems } from "./http.ts";
 import { eventParams, jobIdOf, type LogParams, listParams, logParams } from "./params.ts";
 
 /** Every call that only reads and answers with one JSON document. */
@@ -49,7 +49,7 @@ function nextLink(event: ApiEvent, cursor: string): string {
     if (name !== "cursor") for (const value of values ?? []) query.append(name, value);
   }
   query.set("cursor", cursor);
-  return `<${event.requestContext?.path ?? event.path}?${query}>; rel="next"`;
+  return `<${instanceOf(event)}?${query}>; rel="next"`;
 }
 
 async function show(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {

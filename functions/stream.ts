@@ -6,7 +6,7 @@ import type { LogLine } from "../engine/operations/collect.ts";
 import { describeEvent, describeWholeJob } from "../engine/operations/describe.ts";
 import { followLogs, readLogs } from "../engine/operations/read-logs.ts";
 import { isTerminal, TERMINAL_STATUSES } from "../engine/states.ts";
-import { type ApiEvent, header, problem } from "./http.ts";
+import { type ApiEvent, header, instanceOf, problem } from "./http.ts";
 import { eventParams, lastEventId, logParams } from "./params.ts";
 import { firstSeq, jobOf, selectLines } from "./query.ts";
 import { formatSse, type SseMessage, withHeartbeats } from "./sse.ts";
@@ -56,7 +56,7 @@ export function makeHandler(deps: StreamDeps) {
       }
       return followLogsOf(deps, job, event, signal);
     } catch (error) {
-      const { statusCode, headers, body } = problem(error, event.path, deps.ctx.logger);
+      const { statusCode, headers, body } = problem(error, instanceOf(event), deps.ctx.logger);
       return { statusCode, headers: headers as Record<string, string>, body: one(body) };
     }
   };
@@ -160,7 +160,11 @@ async function* followedText(messages: AsyncIterable<SseMessage>): AsyncGenerato
 }
 
 function sse(deps: StreamDeps, job: JobRecord, messages: AsyncIterable<SseMessage>): StreamResult {
-  return { statusCode: 200, headers: SSE_HEADERS, body: formatted(withHeartbeats(messages, () => deps.progressOf(job.jobId))) };
+  return {
+    statusCode: 200,
+    headers: SSE_HEADERS,
+    body: formatted(withHeartbeats(messages, () => deps.progressOf(job.jobId))),
+  };
 }
 
 async function* formatted(messages: AsyncIterable<SseMessage>): AsyncGenerator<string> {

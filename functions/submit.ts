@@ -6,7 +6,17 @@ import type { JobRecord } from "../engine/ledger/records.ts";
 import { cancelJob, retryJob } from "../engine/operations/control.ts";
 import { describeJob, describeWholeJob } from "../engine/operations/describe.ts";
 import { dryRun, type SubmitOptions, submitBatch, submitJob } from "../engine/operations/submit.ts";
-import { type ApiEvent, type ApiResult, callerOf, header, json, jsonBody, pathParameter, problems } from "./http.ts";
+import {
+  type ApiEvent,
+  type ApiResult,
+  callerOf,
+  header,
+  instanceOf,
+  json,
+  jsonBody,
+  pathParameter,
+  problems,
+} from "./http.ts";
 import { jobIdOf } from "./params.ts";
 
 const MAX_BATCH = 100;
@@ -46,7 +56,7 @@ async function retry(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
 }
 
 async function accepted(ctx: EngineContext, event: ApiEvent, job: JobRecord): Promise<ApiResult> {
-  const base = (event.requestContext?.path ?? event.path).replace(/\/jobs(\/.*)?$/, "");
+  const base = instanceOf(event).replace(/\/jobs(\/.*)?$/, "");
   return json(202, await describeWholeJob(ctx, job), { Location: `${base}/jobs/${job.jobId}` });
 }
 

@@ -25,6 +25,7 @@ export interface AslOrchestrator extends Orchestrator {
 
 interface TaskState {
   Type: string;
+  TimeoutSecondsPath?: string;
   Resource?: string;
   Parameters?: { FunctionName?: string };
 }
@@ -43,7 +44,7 @@ const MAX_REMEMBERED = 10_000;
  * @throws Error when the definition is no valid state machine or names a function without a handler.
  */
 export function createAslOrchestrator(options: AslOptions): AslOrchestrator {
-  const definition = options.definition as StateMachineDefinition;
+  const definition = forInterpreter(options.definition);
   const machine = new StateMachine(definition, { validationOptions: { checkArn: false } });
   const running = new Map<string, { abort: () => void; done: Promise<void> }>();
   const ended = new Set<string>();
@@ -131,6 +132,19 @@ export function createAslOrchestrator(options: AslOptions): AslOrchestrator {
       await Promise.all(executions.map(({ done }) => done));
     },
   };
+}
+
+/**
+ * The definition as this interpreter understands it: it resolves `TimeoutSecondsPath` against what a task is called
+ * with, where Step Functions takes the state's input. The payload carries the same field.
+ */
+function forInterpreter(definition: unknown): StateMachineDefinition {
+  const copy = structuredClone(definition) as { States: Record<string, TaskState> };
+  for (const state of Object.values(copy.States)) {
+    const { TimeoutSecondsPath: path } = state;
+    if (path !== undefined) state.TimeoutSecondsPath = path.replace(/^\$\./, "$.Payload.");
+  }
+  return copy as unknown as StateMachineDefinition;
 }
 
 function handlerOf(state: TaskState, handlers: Record<string, TaskHandler>, name: string): TaskHandler {

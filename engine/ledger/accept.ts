@@ -56,7 +56,11 @@ export async function accept(
       : [batchRecord(submissions, batchId, shard)];
     try {
       await ledger.table.commit([reservation, ...remembered, ...changes]);
-      if (!direct) await publishStaged(ledger, submissions.map(({ job }) => job.jobId));
+      if (!direct)
+        await publishStaged(
+          ledger,
+          submissions.map(({ job }) => job.jobId),
+        );
       return { accepted: true };
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error;

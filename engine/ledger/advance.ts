@@ -112,4 +112,3 @@ function add(key: { pk: string; sk: string }, n: number, atMost?: number): Chang
   const change: Change = { kind: "patch", key, add: { count: n } };
   return atMost === undefined ? change : { ...change, guard: { atMost: { count: atMost } } };
 }
-

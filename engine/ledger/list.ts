@@ -1,9 +1,9 @@
 import { decodeTime } from "ulid";
+import type { Status } from "../states.ts";
 import { recordOf } from "./items.ts";
 import { LIST_SHARDS, listPartition } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";
 import type { JobRecord } from "./records.ts";
-import type { Status } from "../states.ts";
 
 /** What `GET /jobs` can ask for; all given conditions must hold. */
 export interface JobFilter {
@@ -57,7 +57,12 @@ export async function listJobs(
   return { jobs, nextCursor: null };
 }
 
-async function readMonth(ledger: Ledger, month: string, before: string | undefined, limit: number): Promise<JobRecord[]> {
+async function readMonth(
+  ledger: Ledger,
+  month: string,
+  before: string | undefined,
+  limit: number,
+): Promise<JobRecord[]> {
   const sk = before === undefined ? {} : { sk: { before } };
   const pages = await Promise.all(
     Array.from({ length: LIST_SHARDS }, (_, shard) =>

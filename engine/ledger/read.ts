@@ -48,7 +48,12 @@ export async function readAttempts({ table }: Ledger, jobId: string): Promise<At
 }
 
 /** Events of a job with a seq above `after`, in order. */
-export async function readEvents({ table }: Ledger, jobId: string, after: number, limit: number): Promise<EventRecord[]> {
+export async function readEvents(
+  { table }: Ledger,
+  jobId: string,
+  after: number,
+  limit: number,
+): Promise<EventRecord[]> {
   const from = `${EVENT_PREFIX}${String(after).padStart(8, "0")}`;
   const page = await table.query({ pk: `JOB#${jobId}`, sk: { prefix: EVENT_PREFIX, after: from }, limit });
   return page.items.map((item) => recordOf<EventRecord>(item));

@@ -27,7 +27,8 @@ export async function retryJob(ctx: EngineContext, jobId: string, options: Submi
     throw new LongshoreError("CONFLICT", `a job that is ${job.status} cannot be retried`);
   }
   const sealed = await readSealed(ctx.ledger, jobId);
-  if (sealed === undefined) throw new LongshoreError("CONFLICT", "the job's full spec has been erased: submit it again");
+  if (sealed === undefined)
+    throw new LongshoreError("CONFLICT", "the job's full spec has been erased: submit it again");
   const spec = JSON.parse(Buffer.from(await ctx.sealer.open(sealed, jobId)).toString("utf8"));
   return await submitJob(ctx, spec, { ...options, retryOf: job.jobId });
 }

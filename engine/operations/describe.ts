@@ -1,8 +1,8 @@
 import type { EngineContext } from "../context.ts";
 import { keyInUse, readAttempts, readSpec, slotsInUse } from "../ledger/read.ts";
 import type { AttemptRecord, EventRecord, JobRecord } from "../ledger/records.ts";
-import type { RuntimeAdapter } from "../ports/runtime.ts";
 import { stageOf } from "../occurrences.ts";
+import type { RuntimeAdapter } from "../ports/runtime.ts";
 
 export interface WaitReason {
   code: "QUEUE" | "RUNTIME_CONCURRENCY" | "KEY_CONCURRENCY" | "RUNTIME_UNAVAILABLE" | "BACKOFF" | "DEPENDENCY";

@@ -10,7 +10,9 @@ export interface HealthCheck {
 }
 
 /** Healthy means: the table takes a commit, and at least one runtime answers. */
-export async function checkHealth(ctx: EngineContext): Promise<{ ok: boolean; version: string; checks: HealthCheck[] }> {
+export async function checkHealth(
+  ctx: EngineContext,
+): Promise<{ ok: boolean; version: string; checks: HealthCheck[] }> {
   const [table, ...runtimes] = await Promise.all([checkTable(ctx), ...ctx.runtimes.all().map(checkRuntime)]);
   const ok = table.ok && runtimes.some((check) => check.ok);
   return { ok, version: VERSION, checks: [table, ...runtimes] };

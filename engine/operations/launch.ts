@@ -173,11 +173,22 @@ async function neverStarted(
   error: LongshoreError | null,
   mask: (text: string) => string = (text) => text,
 ): Promise<void> {
-  const exit: AttemptExit = { exitCode: null, oom: false, failure: null, finishedAt: new Date(ctx.clock()).toISOString() };
+  const exit: AttemptExit = {
+    exitCode: null,
+    oom: false,
+    failure: null,
+    finishedAt: new Date(ctx.clock()).toISOString(),
+  };
   if (error !== null) {
     const category = isCategory(error.code) ? error.code : "UNKNOWN";
     exit.failure = { category, message: mask(error.message), providerCode: error.providerCode };
   }
-  const { life } = await advance(ctx.ledger, jobId, { type: "EXIT", attempt, exit, startedAt: null, externalRef: null });
+  const { life } = await advance(ctx.ledger, jobId, {
+    type: "EXIT",
+    attempt,
+    exit,
+    startedAt: null,
+    externalRef: null,
+  });
   await completeToken(ctx, life.attempt?.token ?? null);
 }

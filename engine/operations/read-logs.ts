@@ -73,12 +73,7 @@ async function* readAttemptLogs(
   for await (const line of lines) yield toLogLine(line, attempt, mask);
 }
 
-async function* readStored(
-  ctx: EngineContext,
-  jobId: string,
-  attempt: number,
-  after: number,
-): AsyncGenerator<LogLine> {
+async function* readStored(ctx: EngineContext, jobId: string, attempt: number, after: number): AsyncGenerator<LogLine> {
   const object = await ctx.objects.get(logObject(jobId, attempt));
   if (object === undefined) return;
   for await (const text of splitLines(object.body)) {

@@ -16,7 +16,9 @@ async function resolve(ctx: EngineContext, reference: string): Promise<string> {
 
 /** The values of the spec's secret references, by environment name. Never stored. */
 export async function resolveSecrets(ctx: EngineContext, spec: JobSpec): Promise<Record<string, string>> {
-  const entries = Object.entries(spec.secrets).map(async ([name, { from }]) => [name, await resolve(ctx, from)] as const);
+  const entries = Object.entries(spec.secrets).map(
+    async ([name, { from }]) => [name, await resolve(ctx, from)] as const,
+  );
   return Object.fromEntries(await Promise.all(entries));
 }
 
@@ -40,7 +42,9 @@ function parseJsonAuth(text: string): RegistryAuth | undefined {
   try {
     const { username, password, serveraddress } = JSON.parse(text) as Record<string, unknown>;
     if (typeof username !== "string" || typeof password !== "string") return undefined;
-    return typeof serveraddress === "string" ? { username, password, serverAddress: serveraddress } : { username, password };
+    return typeof serveraddress === "string"
+      ? { username, password, serverAddress: serveraddress }
+      : { username, password };
   } catch {
     // Not JSON: the caller tries the other forms and says so when none fits.
     return undefined;

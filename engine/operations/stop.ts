@@ -37,7 +37,13 @@ async function stopLaunch(ctx: EngineContext, life: Life): Promise<void> {
   const externalRef = await ctx.runtimes.get(runtime).find(externalName ?? "");
   if (externalRef !== undefined) return stopResource(ctx, life, externalRef);
   const exit = { exitCode: null, oom: false, failure: null, finishedAt: new Date(ctx.clock()).toISOString() };
-  const decision = await advance(ctx.ledger, jobId, { type: "EXIT", attempt, exit, startedAt: null, externalRef: null });
+  const decision = await advance(ctx.ledger, jobId, {
+    type: "EXIT",
+    attempt,
+    exit,
+    startedAt: null,
+    externalRef: null,
+  });
   await completeToken(ctx, decision.life.attempt?.token ?? null);
 }
 

@@ -56,7 +56,7 @@ export interface DryRun {
 /** What would become of a spec: nothing is stored. */
 export function dryRun(ctx: EngineContext, input: unknown): DryRun {
   const spec = parseJobSpec(input);
-  const { runtime, verdicts } = route(spec, ctx.runtimes.all(), ctx.runtimes.offered());
+  const { runtime, verdicts } = chooseRuntime(ctx, spec);
   const cost = runtime === null ? null : priceOf(ctx.runtimes.get(runtime).kind, spec.timeoutSeconds * 1000);
   return { spec: redactSpec(spec).redacted, runtime, verdicts, cost };
 }
@@ -70,9 +70,25 @@ interface Routed {
 function routed(ctx: EngineContext, input: unknown): Routed {
   const spec = parseJobSpec(input);
   const { redacted } = redactSpec(spec);
-  const { runtime, verdicts } = route(spec, ctx.runtimes.all(), ctx.runtimes.offered());
+  const { runtime, verdicts } = chooseRuntime(ctx, spec);
   if (runtime === null) throw noFit(spec, verdicts);
   return { spec, redacted, runtime };
+}
+
+/**
+ * The runtime that a spec names, whether it answers at the moment or not; else the first that fits of those that have
+ * answered since the home was started.
+ */
+function chooseRuntime({ runtimes }: EngineContext, spec: JobSpec): { runtime: string | null; verdicts: Verdict[] } {
+  if (spec.runtime !== undefined) return route(spec, runtimes.all());
+  const offered = runtimes.offered();
+  const { runtime, verdicts } = route(spec, offered);
+  const silent = runtimes.all().filter((one) => !offered.includes(one));
+  for (const { name } of silent) {
+    const reasons = [{ code: "unavailable", message: `${name}: does not answer`, path: "runtime" }];
+    verdicts.push({ runtime: name, fits: false, reasons });
+  }
+  return { runtime, verdicts };
 }
 
 async function acceptAll(ctx: EngineContext, specs: Routed[], options: SubmitOptions): Promise<JobRecord[]> {

@@ -1,0 +1,31 @@
+/** Every route of the API: method and path under the stage. The front doors and the API's description read it. */
+export const ROUTES = [
+  ["POST", "/v1/jobs"],
+  ["GET", "/v1/jobs"],
+  ["POST", "/v1/jobs/batch"],
+  ["GET", "/v1/jobs/{id}"],
+  ["POST", "/v1/jobs/{id}/cancel"],
+  ["POST", "/v1/jobs/{id}/retry"],
+  ["GET", "/v1/jobs/{id}/events"],
+  ["GET", "/v1/jobs/{id}/logs"],
+  ["GET", "/v1/jobs/{id}/cost"],
+  ["GET", "/v1/runtimes"],
+  ["GET", "/v1/runtimes/{name}"],
+  ["GET", "/v1/health"],
+] as const;
+
+const PATTERNS = ROUTES.map(([method, path]) => ({
+  method,
+  literal: !path.includes("{"),
+  pattern: new RegExp(`^${path.replace(/\{(\w+)\}/g, "(?<$1>[^/]+)")}/?$`),
+}));
+
+/** The methods that a path can be called with (none for an unknown path), and the parameters in it, still encoded. */
+export function matchPath(path: string): { methods: string[]; parameters: Record<string, string> } {
+  const found = PATTERNS.filter(({ pattern }) => pattern.test(path));
+  // `/v1/jobs/batch` also looks like a job's path; what is written out goes first.
+  const literal = found.filter((route) => route.literal);
+  const matching = literal.length > 0 ? literal : found;
+  const parameters = matching[0]?.pattern.exec(path)?.groups ?? {};
+  return { methods: matching.map(({ method }) => method), parameters: { ...parameters } };
+}

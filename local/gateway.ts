@@ -1,0 +1,117 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { LongshoreError } from "../engine/errors.ts";
+import type { Logger } from "../engine/ports/logger.ts";
+import { type ApiEvent, type ApiResult, MAX_BODY_BYTES, problem, tooLarge } from "../functions/http.ts";
+import { matchPath } from "../functions/routes.ts";
+import { type StreamResult, wantsStream } from "../functions/stream.ts";
+import { checkOrigin, proxyEvent, readBody } from "./http-event.ts";
+
+/** The functions behind the front door. */
+export interface Functions {
+  submit(event: ApiEvent): Promise<ApiResult>;
+  query(event: ApiEvent): Promise<ApiResult>;
+  stream(event: ApiEvent, signal: AbortSignal): Promise<StreamResult>;
+}
+
+export interface Gateway {
+  /** `http://127.0.0.1:PORT`. */
+  url: string;
+  /** Takes no more requests, ends the open ones. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** The contract's base path: the stage and the version, as API Gateway has them. */
+const STAGE = "/api";
+
+/**
+ * The front door of the home on one machine: HTTP on loopback, which calls the same handlers that API Gateway calls.
+ * @throws LongshoreError CONFLICT when the port is taken.
+ */
+export async function openGateway(functions: Functions, port: number, logger: Logger): Promise<Gateway> {
+  const closing = new AbortController();
+  const server = createServer((request, response) => {
+    answer(functions, request, response, closing.signal, logger).catch((error: unknown) => {
+      logger.debug({ err: error }, "a connection broke");
+      response.destroy();
+    });
+  });
+  await listen(server, port);
+  const { port: actual } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${actual}`,
+    async close() {
+      if (!server.listening) return;
+      const closed = once(server, "close");
+      server.close();
+      closing.abort();
+      server.closeIdleConnections();
+      const patience = setTimeout(() => server.closeAllConnections(), 2000);
+      await closed;
+      clearTimeout(patience);
+    },
+  };
+}
+
+async function listen(server: Server, port: number): Promise<void> {
+  try {
+    server.listen(port, "127.0.0.1");
+    await once(server, "listening");
+  } catch (error) {
+    throw new LongshoreError("CONFLICT", `port ${port} on 127.0.0.1 cannot be listened on`, { cause: error });
+  }
+}
+
+async function answer(
+  functions: Functions,
+  request: IncomingMessage,
+  response: ServerResponse,
+  closing: AbortSignal,
+  logger: Logger,
+): Promise<void> {
+  const path = new URL(request.url ?? "/", "http://localhost").pathname;
+  try {
+    checkOrigin(request);
+    if (!path.startsWith(`${STAGE}/v1/`)) throw new LongshoreError("NOT_FOUND", "the API begins at /api/v1");
+    const resource = path.slice(STAGE.length);
+    const method = request.method ?? "GET";
+    const { methods: allowed, parameters } = matchPath(resource);
+    if (allowed.length === 0) throw new LongshoreError("NOT_FOUND", "there is no such resource");
+    if (!allowed.includes(method)) {
+      const refused = problem(new LongshoreError("METHOD_NOT_ALLOWED", `${method} is not possible here`), path, logger);
+      return send(response, { ...refused, headers: { ...refused.headers, Allow: allowed.join(", ") } });
+    }
+    const body = await readBody(request, MAX_BODY_BYTES, tooLarge);
+    const event = proxyEvent(request, { path: resource, parameters, body });
+    if (method === "GET" && wantsStream(event)) return await stream(functions, event, response, closing);
+    send(response, await (method === "GET" ? functions.query(event) : functions.submit(event)));
+  } catch (error) {
+    if (response.headersSent) throw error;
+    send(response, problem(error, path, logger));
+  }
+}
+
+function send(response: ServerResponse, { statusCode, headers, body }: ApiResult): void {
+  response.writeHead(statusCode, { ...(headers as Record<string, string>), "Content-Length": Buffer.byteLength(body) });
+  response.end(body);
+}
+
+async function stream(
+  functions: Functions,
+  event: ApiEvent,
+  response: ServerResponse,
+  closing: AbortSignal,
+): Promise<void> {
+  const gone = new AbortController();
+  response.on("close", () => gone.abort());
+  const signal = AbortSignal.any([gone.signal, closing]);
+  const { statusCode, headers, body } = await functions.stream(event, signal);
+  response.writeHead(statusCode, headers);
+  response.flushHeaders();
+  for await (const chunk of body) {
+    if (signal.aborted) break;
+    if (!response.write(chunk)) await Promise.race([once(response, "drain"), once(response, "close")]);
+  }
+  response.end();
+}

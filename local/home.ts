@@ -1,0 +1,178 @@
+import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createMemoryBus } from "../adapters/bus/memory.ts";
+import { createFilesystemObjects } from "../adapters/objects/filesystem.ts";
+import { createAslOrchestrator } from "../adapters/orchestrator/asl.ts";
+import { createKeyfileSealer } from "../adapters/sealer/keyfile.ts";
+import { createEnvSecrets } from "../adapters/secrets/env.ts";
+import { createFileSecrets } from "../adapters/secrets/file.ts";
+import { createSqliteTable } from "../adapters/table/sqlite/index.ts";
+import { acquireHomeLock } from "../adapters/table/sqlite/lock.ts";
+import type { EngineContext } from "../engine/context.ts";
+import { openHomeRecord } from "../engine/ledger/home.ts";
+import type { Ledger } from "../engine/ledger/ledger.ts";
+import type { Bus } from "../engine/ports/bus.ts";
+import type { Logger } from "../engine/ports/logger.ts";
+import { makeHandler as changeFeed } from "../functions/change-feed.ts";
+import { makeHandler as dispatch } from "../functions/dispatch.ts";
+import { makeHandler as finalize } from "../functions/finalize.ts";
+import { makeHandler as publish } from "../functions/publish.ts";
+import { makeHandler as query } from "../functions/query.ts";
+import { makeHandler as reconcile } from "../functions/reconcile.ts";
+import { makeHandler as streamed } from "../functions/stream.ts";
+import { makeHandler as submit } from "../functions/submit.ts";
+import { createBackground } from "./background.ts";
+import { createChanges } from "./changes.ts";
+import { createFeedPump } from "./feed-pump.ts";
+import { openGateway } from "./gateway.ts";
+import { createInflight } from "./inflight.ts";
+import { invoke } from "./invoke.ts";
+import { createLogger } from "./logger.ts";
+import { createRuntimes } from "./runtimes.ts";
+import type { Settings } from "./settings.ts";
+import { createSweeper } from "./sweeper.ts";
+import { createWatcher } from "./watcher.ts";
+
+export interface Home {
+  /** `http://127.0.0.1:PORT`; the API is under `/api/v1`. */
+  url: string;
+  /** In-process subscribers get every event, at least once and in order per job. */
+  bus: Bus & { subscribe: ReturnType<typeof createMemoryBus>["subscribe"] };
+  /** Stops within 10 s; jobs go on in their containers and processes, and the next start takes them up. Idempotent. */
+  close(): Promise<void>;
+}
+
+const DAY_SECONDS = 24 * 3600;
+/** How long background work, such as a container's stop, may take when the home closes. */
+const CLOSE_PATIENCE_MS = 3000;
+
+/**
+ * Opens the home in a data directory: takes its lock, goes on with what was under way, and answers on loopback.
+ * @throws LongshoreError CONFLICT when another process uses the directory or the port.
+ */
+export async function openHome(
+  settings: Settings,
+  logger: Logger = createLogger({ level: settings.logLevel }),
+): Promise<Home> {
+  await using opened = new AsyncDisposableStack();
+  await mkdir(settings.home, { recursive: true, mode: 0o700 });
+  await chmod(settings.home, 0o700);
+  const lock = acquireHomeLock(join(settings.home, "lock"));
+  opened.defer(() => lock.release());
+
+  const table = createSqliteTable({ file: join(settings.home, "ledger.db") });
+  opened.defer(() => table.close());
+  const ledger: Ledger = { table, clock: Date.now, limits: limitsOf(settings) };
+  const home = await openHomeRecord(ledger);
+  const sealer = await createKeyfileSealer({ file: join(settings.home, "key") });
+  const runtimes = createRuntimes(settings, home.homeId);
+  opened.defer(() => runtimes.dispose());
+
+  const inflight = createInflight();
+  const watcher = createWatcher();
+  const background = createBackground(logger);
+  const bus = createMemoryBus({ logger });
+  const secrets = [
+    createEnvSecrets(settings.environment),
+    createFileSecrets({ roots: settings.secretRoots, forbidden: [settings.home] }),
+  ];
+  const orchestrator = createAslOrchestrator({
+    definition: JSON.parse(await readFile(new URL("../functions/lifecycle.asl.json", import.meta.url), "utf8")),
+    handlers: {
+      DispatchFunction: (payload) => invoke(functions.dispatch, payload),
+      FinalizeFunction: (payload) => invoke(functions.finalize, payload),
+    },
+    logger,
+  });
+  const ctx: EngineContext = {
+    home,
+    ledger,
+    objects: createFilesystemObjects({ directory: join(settings.home, "objects") }),
+    sealer,
+    secrets: new Map(secrets.map((source) => [source.scheme, source])),
+    orchestrator,
+    runtimes,
+    inflight,
+    watch: (attempt) => watcher.watch(ctx, attempt),
+    background: background.run,
+    clock: Date.now,
+    random: Math.random,
+    logger,
+  };
+  const functions = {
+    submit: submit(ctx),
+    query: query(ctx),
+    dispatch: dispatch(ctx),
+    finalize: finalize(ctx),
+    changeFeed: changeFeed(ctx),
+    publish: publish(ctx, bus),
+    reconcile: reconcile(ctx),
+  };
+  // In this order things end: no more news, launches let go, executions ended, watchers gone, the last work done.
+  opened.defer(() => background.settle(CLOSE_PATIENCE_MS));
+  opened.defer(() => watcher.close());
+  opened.defer(() => orchestrator.close());
+  opened.defer(() => inflight.shutDown());
+
+  await runtimes.refresh();
+  const sweeper = createSweeper({
+    everySeconds: settings.reconcileSeconds,
+    sweep: async (quietMs) => {
+      await runtimes.refresh();
+      await invoke(functions.reconcile, { quietMs });
+      await table.sweepExpired(Math.floor(Date.now() / 1000), 1000);
+      await table.trimFeed();
+    },
+    logger,
+  });
+  opened.defer(() => sweeper.close());
+  const pumpOptions = { feed: table.feed, cursor: table.cursor, saveCursor: table.saveCursor, logger };
+  const pumps = [
+    createFeedPump({ ...pumpOptions, name: "lifecycle", handle: (records) => invoke(functions.changeFeed, records) }),
+    createFeedPump({ ...pumpOptions, name: "bus", handle: (records) => invoke(functions.publish, records) }),
+  ];
+  opened.defer(async () => {
+    await Promise.all(pumps.map((pump) => pump.stop()));
+  });
+  const changes = createChanges(table.feed);
+  opened.defer(() => changes.close());
+
+  const gateway = await openGateway(
+    {
+      submit: (event) => invoke(functions.submit, event),
+      query: (event) => invoke(functions.query, event),
+      stream: streamed({ ctx, changes, progressOf: inflight.progressOf }),
+    },
+    settings.port,
+    logger,
+  );
+  opened.defer(() => gateway.close());
+  const endpoint = await announce(settings.home, gateway.url);
+  opened.defer(endpoint.withdraw);
+  // Nobody is at what was under way when the last process ended: it is taken up at once.
+  await sweeper.sweep(0);
+  for (const pump of pumps) pump.start();
+  sweeper.start();
+  logger.info({ url: gateway.url, home: settings.home }, "Longshore is ready");
+
+  const owned = opened.move();
+  return { url: gateway.url, bus, close: () => owned.disposeAsync() };
+}
+
+function limitsOf(settings: Settings): Ledger["limits"] {
+  return {
+    maxQueued: settings.maxQueued,
+    maxConcurrent: (runtime) => settings.maxConcurrent[runtime] ?? 1,
+    maxPerKey: () => 1,
+    shards: 1,
+    sealedRetentionSeconds: settings.retentionDays * DAY_SECONDS,
+  };
+}
+
+/** Writes where this home answers, so that a command on the same machine finds it. */
+async function announce(home: string, url: string): Promise<{ withdraw: () => Promise<void> }> {
+  const file = join(home, "endpoint.json");
+  await writeFile(`${file}.tmp`, JSON.stringify({ url, pid: process.pid }), { mode: 0o600 });
+  await rename(`${file}.tmp`, file);
+  return { withdraw: () => rm(file, { force: true }) };
+}

@@ -1,0 +1,39 @@
+import { SHUTDOWN } from "../engine/abort.ts";
+import type { Inflight } from "../engine/context.ts";
+import type { JobId } from "../engine/ids.ts";
+
+export interface LocalInflight extends Inflight {
+  /** The latest progress of a job's pull, as a stream tells it; null when there is none. */
+  progressOf(jobId: JobId): object | null;
+  /** Aborts every launch of this process: nothing is undone, the next start goes on with them. */
+  shutDown(): void;
+}
+
+/** What is going on in this process: the launches, so that a cancel reaches them at once, and the progress of pulls. */
+export function createInflight(): LocalInflight {
+  const launches = new Map<JobId, AbortController>();
+  const progress = new Map<JobId, object>();
+  return {
+    begin(jobId) {
+      const controller = new AbortController();
+      launches.set(jobId, controller);
+      const end = () => {
+        if (launches.get(jobId) === controller) launches.delete(jobId);
+      };
+      return { signal: controller.signal, end };
+    },
+    abort(jobId, reason) {
+      const launch = launches.get(jobId);
+      launch?.abort(reason);
+      return launch !== undefined;
+    },
+    progress(jobId, report) {
+      if (report === null) progress.delete(jobId);
+      else progress.set(jobId, { phase: report.phase, progress: report.progress });
+    },
+    progressOf: (jobId) => progress.get(jobId) ?? null,
+    shutDown() {
+      for (const launch of launches.values()) launch.abort(SHUTDOWN);
+    },
+  };
+}
