@@ -2,6 +2,7 @@ import type { Violation } from "../engine/errors.ts";
 import { ApiError, ConnectionError } from "../sdk/index.ts";
 import { UsageError } from "./context.ts";
 import { EXIT } from "./exit-codes.ts";
+import { plain } from "./table.ts";
 
 export interface Failure {
   exitCode: number;
@@ -14,7 +15,7 @@ export interface Failure {
 /** What to say about anything thrown, and with which code to end. Only what nobody foresaw comes with its stack. */
 export function failureOf(thrown: unknown): Failure {
   if (thrown instanceof ApiError) {
-    return failure(isUsersMistake(thrown) ? EXIT.usage : EXIT.failed, thrown.message, {
+    return failure(isUsersMistake(thrown) ? EXIT.usage : EXIT.failed, plain(thrown.message), {
       violations: thrown.violations,
       document: { ...thrown.problem },
     });
@@ -34,8 +35,13 @@ function failure(
   message: string,
   facts: { code?: string; violations?: Violation[]; document?: Record<string, unknown> },
 ): Failure {
-  const where = (facts.violations ?? []).map((one) => `  ${one.path}: ${one.message}`);
+  const where = (facts.violations ?? []).map(violationLine).filter((line) => line.trim() !== message);
   return { exitCode, lines: [message, ...where], document: facts.document ?? { code: facts.code, detail: message } };
+}
+
+/** A field and what is wrong with it; many a message begins with the field already. */
+function violationLine({ path, message }: Violation): string {
+  return plain(`  ${message.startsWith(path) ? message : `${path}: ${message}`}`);
 }
 
 /** Errors of the engine are known by their shape: the command line loads the engine only when it hosts it. */
