@@ -55,7 +55,7 @@ export function command<const F extends Flags>(definition: Definition<F>): Comma
 /**
  * Reads a command's words and flags. citty's own reader lets unknown flags through, keeps only the last of a repeated
  * one and drops the `--`; so its definitions are read with Node's.
- * @throws UsageError for a flag that is unknown or lacks its value, and for too many or too few words.
+ * @throws UsageError for a flag that is unknown or lacks its value, and for too many words; too few are citty's to tell.
  */
 export function parse<F extends Flags>(rawArgs: string[], flags: F): Input<F> {
   const { values, tokens } = readArgs(rawArgs, { ...flags, ...GLOBAL_FLAGS });
@@ -101,8 +101,6 @@ export function readArgs(rawArgs: string[], flags: Flags, strict = true) {
 
 function checkWords(words: string[], flags: Flags): void {
   const expected = Object.entries(flags).filter(([name, flag]) => flag.type === "positional" && name !== REST);
-  const missing = expected.find(([, flag], index) => flag.required !== false && words.length <= index);
-  if (missing) throw new UsageError(`${missing[0].toUpperCase()} is missing`);
   const surplus = words[expected.length];
   if (surplus === undefined || expected.some(([, flag]) => flag.multiple)) return;
   const hint = REST in flags ? "; the container's command follows a --" : "";

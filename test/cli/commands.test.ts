@@ -1,0 +1,382 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { longshore } from "../../cli/commands.ts";
+import { findCommand, helpOf } from "../../cli/dispatch.ts";
+import {
+  aJob,
+  aLine,
+  anEvent,
+  type ContractServer,
+  JOB_ID,
+  json,
+  openStream,
+  problem,
+  sse,
+  startContractServer,
+} from "../sdk/contract-server.ts";
+import { runInProcess } from "./in-process.ts";
+
+const OTHER_ID = "job_01J00000000000000000000001";
+
+let server: ContractServer;
+
+beforeEach(async () => {
+  server = await startContractServer();
+});
+afterEach(async () => {
+  await server.close();
+});
+
+function run(...args: string[]) {
+  return runInProcess(["--endpoint", server.url, ...args]);
+}
+
+describe("the help", () => {
+  it.each([
+    "",
+    "run",
+    "jobs",
+    "jobs list",
+    "jobs status",
+    "jobs logs",
+    "jobs events",
+    "jobs cancel",
+    "jobs retry",
+    "jobs cost",
+    "jobs submit",
+    "runtimes",
+    "runtimes list",
+    "runtimes health",
+    "dev",
+  ])("of longshore %s", async (words) => {
+    const argv = [...words.split(" ").filter(Boolean), "--help"];
+    const { command } = await findCommand(longshore, argv);
+    const help = await helpOf(command);
+    expect(help).toMatchSnapshot();
+    expect(await runInProcess(argv)).toEqual({ code: 0, stdout: `${help}\n`, stderr: "" });
+  });
+
+  it("is not asked for by what belongs to the container", async () => {
+    server.routes["POST /jobs"] = (_, response) => json(response, aJob(), 202);
+    const { code } = await run("run", "--detach", "alpine", "--", "--help", "--version", "--json");
+    expect(code).toBe(0);
+    expect(JSON.parse(server.received[0]?.body ?? "")).toMatchObject({ args: ["--help", "--version", "--json"] });
+  });
+});
+
+describe("a mistake of the user", () => {
+  it.each<[string[], string]>([
+    [["runn"], 'unknown command "runn"; there are run, jobs, runtimes, dev'],
+    [["constructor"], 'unknown command "constructor"'],
+    [["jobs", "statsu"], 'unknown command "statsu"'],
+    [["jobs", "--colour"], "Unknown option '--colour'"],
+    [["--nope", "jobs"], "Unknown option '--nope'"],
+    [["--nope"], "Unknown option '--nope'"],
+    [["jobs", "status"], "argument: ID…"],
+    [["jobs", "submit"], "argument: FILE…"],
+    [["jobs", "list", "more"], 'unexpected word "more"'],
+    [["jobs", "list", "--limit", "0"], "--limit"],
+    [["jobs", "list", "--created-after", "noon"], "--created-after"],
+    [["jobs", "list", "--label", "team"], "--label needs"],
+    [["jobs", "logs", JOB_ID, "--tail", "few"], "--tail"],
+    [["jobs", "logs", JOB_ID, "--since", "noon"], "--since"],
+    [["jobs", "logs", JOB_ID, "--stream", "stdin"], "--stream"],
+    [["jobs", "submit", "/nonexistent"], "cannot read /nonexistent (ENOENT)"],
+    [["dev", "--port", "70000"], "--port"],
+    [["dev", "now"], "unexpected word"],
+  ])("%j gives one clear line and no stack", async (args, message) => {
+    const { code, stdout, stderr } = await run(...args);
+    expect(code).toBe(2);
+    expect(stdout).toBe("");
+    expect(stderr).toContain(message);
+    expect(stderr).toMatch(/^longshore: [^\n]+\n$/);
+    expect(server.received).toEqual([]);
+  });
+
+  it.each(["", "nowhere", "ftp://x", "http://me:hunter2@localhost"])("endpoint %j is one", async (endpoint) => {
+    const { code, stderr } = await runInProcess(["--endpoint", endpoint, "jobs"]);
+    expect(code).toBe(2);
+    expect(stderr).toContain("endpoint");
+    expect(stderr).not.toContain("hunter2");
+  });
+
+  it("in a setting is one too, and names the setting", async () => {
+    const { code, stderr } = await runInProcess(["jobs"], { LONGSHORE_PORT: "many" });
+    expect(code).toBe(2);
+    expect(stderr).toBe("longshore: LONGSHORE_PORT must be a whole number from 0 to 65535\n");
+  });
+
+  it("is reported as a document with --json", async () => {
+    const { code, stderr } = await run("--json", "jobs", "status");
+    expect(code).toBe(2);
+    expect(JSON.parse(stderr)).toEqual({ code: "USAGE", detail: expect.stringContaining("ID…") });
+  });
+
+  it("of naming no command shows the help", async () => {
+    const { code, stdout, stderr } = await runInProcess([]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toContain("USAGE longshore");
+  });
+});
+
+describe("longshore", () => {
+  it("knows its version", async () => {
+    expect(await runInProcess(["--version"])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+    });
+  });
+
+  it("takes the endpoint from the environment, and the flag before it, anywhere in the line", async () => {
+    server.routes["GET /runtimes"] = (_, response) => json(response, { items: [] });
+    expect((await runInProcess(["runtimes"], { LONGSHORE_ENDPOINT: server.url })).code).toBe(0);
+    const env = { LONGSHORE_ENDPOINT: "http://127.0.0.1:9" };
+    expect((await runInProcess(["runtimes", "list", "--endpoint", server.url], env)).code).toBe(0);
+    expect((await runInProcess(["runtimes", `--endpoint=${server.url}`, "list"], env)).code).toBe(0);
+    expect(server.received).toHaveLength(3);
+  });
+
+  it("tells of a bug with its stack and 125", async () => {
+    server.routes["GET /runtimes"] = (_, response) => json(response, { nothing: "expected" });
+    const { code, stderr } = await run("runtimes");
+    expect(code).toBe(125);
+    expect(stderr).toMatch(/^longshore: unexpected failure: TypeError.*\n\s+at /);
+  });
+});
+
+describe("longshore jobs", () => {
+  it("lists jobs in columns", async () => {
+    const ended = { status: "FAILED", phase: null, exitCode: 3, durationMs: 61_000, name: "b\u001b[2J\nx" } as const;
+    server.routes["GET /jobs"] = (_, response) =>
+      json(response, { items: [aJob(), aJob({ jobId: OTHER_ID, ...ended })], nextCursor: "c" });
+    const { stdout, stderr } = await run("jobs", "--limit", "2");
+    expect(stdout).toMatchInlineSnapshot(`
+      "JOB                             NAME    STATUS   PHASE   RUNTIME  CREATED                   DURATION  EXIT
+      job_01J00000000000000000000000  alpine  PENDING  queued  docker   2026-01-02T03:04:05.000Z  -         -
+      job_01J00000000000000000000001  b x     FAILED   -       docker   2026-01-02T03:04:05.000Z  1m        3
+      "
+    `);
+    expect(stderr).toBe("more with --cursor c\n");
+  });
+
+  it("passes its filters on, and reads as many pages as it needs", async () => {
+    let page = 0;
+    server.routes["GET /jobs"] = (_, response) => {
+      page += 1;
+      const items = Array.from({ length: page === 1 ? 200 : 50 }, () => aJob());
+      json(response, { items, nextCursor: page === 1 ? "next" : null });
+    };
+    const args = ["--json", "jobs", "list", "--status", "failed,TIMED_OUT", "--status", "CANCELLED", "--name", "n"];
+    args.push(
+      "--label",
+      "team=a:b",
+      "--runtime",
+      "docker",
+      "--created-after",
+      "2026-01-01T00:00:00Z",
+      "--limit",
+      "250",
+    );
+    const { stdout } = await run(...args);
+    const list = JSON.parse(stdout);
+    expect(list.items).toHaveLength(250);
+    expect(list.nextCursor).toBeNull();
+    const [first, second] = server.received.map((request) => request.query);
+    expect(first?.getAll("status")).toEqual(["FAILED", "TIMED_OUT", "CANCELLED"]);
+    expect(Object.fromEntries(first ?? [])).toMatchObject({
+      name: "n",
+      label: "team:a:b",
+      runtime: "docker",
+      createdAfter: "2026-01-01T00:00:00.000Z",
+      limit: "200",
+    });
+    expect(second?.get("limit")).toBe("50");
+    expect(second?.get("cursor")).toBe("next");
+  });
+
+  it("shows a job", async () => {
+    const error = { category: "OOM", message: "out of\nmemory", retryable: false, providerCode: null, exitCode: 137 };
+    const job = aJob({ status: "FAILED", phase: null, exitCode: 137, durationMs: 1500, labels: { a: "b", c: "d" } });
+    server.routes[`GET /jobs/${JOB_ID}`] = (_, response) => json(response, { ...job, error });
+    expect((await run("jobs", "status", JOB_ID)).stdout).toMatchInlineSnapshot(`
+      "Job        job_01J00000000000000000000000
+      Name       alpine
+      Status     FAILED
+      Image      alpine:3.20
+      Runtime    docker
+      Attempt    1 of 1
+      Created    2026-01-02T03:04:05.000Z
+      Duration   2s
+      Exit code  137
+      Error      OOM: out of memory
+      Labels     a=b, c=d
+      "
+    `);
+    expect(JSON.parse((await run("--json", "jobs", "status", JOB_ID)).stdout)).toEqual({ ...job, error });
+  });
+
+  it("goes on after one of several that fails, and ends with its code", async () => {
+    server.routes[`POST /jobs/${OTHER_ID}/cancel`] = (_, response) => json(response, aJob({ jobId: OTHER_ID }), 202);
+    server.routes[`POST /jobs/${JOB_ID}/cancel`] = (_, response) =>
+      problem(response, { status: 409, code: "CONFLICT", detail: "the job has ended" });
+    expect(await run("jobs", "cancel", JOB_ID, OTHER_ID)).toEqual({
+      code: 2,
+      stdout: `${OTHER_ID} PENDING, being cancelled\n`,
+      stderr: `longshore: ${JOB_ID}: the job has ended\n`,
+    });
+  });
+
+  it("retries and prices", async () => {
+    server.routes[`POST /jobs/${JOB_ID}/retry`] = (_, response) => json(response, aJob({ jobId: OTHER_ID }), 202);
+    server.routes[`GET /jobs/${JOB_ID}/cost`] = (_, response) => json(response, { amountUsd: null, basis: "unknown" });
+    expect((await run("jobs", "retry", JOB_ID)).stdout).toBe(`${OTHER_ID}\n`);
+    expect((await run("jobs", "cost", JOB_ID)).stdout).toBe(`${JOB_ID} unknown\n`);
+    const { stdout } = await run("jobs", "cost", "--json", JOB_ID);
+    expect(JSON.parse(stdout)).toEqual({ jobId: JOB_ID, amountUsd: null, basis: "unknown" });
+  });
+
+  it("prints lines to where the job wrote them", async () => {
+    const items = [aLine(1), aLine(2, { stream: "stderr" }), aLine(3, { stream: "system", text: "told" })];
+    server.routes[`GET /jobs/${JOB_ID}/logs`] = (_, response) => json(response, { items, nextCursor: null });
+    const args = ["--tail", "9", "--since", "4", "--stream", "stdout,stderr", "--stream", "system"];
+    expect(await run("jobs", "logs", JOB_ID, ...args)).toEqual({
+      code: 0,
+      stdout: "line 1\n",
+      stderr: "line 2\ntold\n",
+    });
+    expect(server.received[0]?.query.toString()).toBe("tail=9&since=4&stream=stdout%2Cstderr%2Csystem");
+    const { stdout } = await run("jobs", "logs", "--json", JOB_ID);
+    expect(
+      stdout
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line)),
+    ).toEqual(items);
+  });
+
+  it("follows lines and events", async () => {
+    const end = sse({ event: "end", data: aJob({ status: "SUCCEEDED" }) });
+    server.routes[`GET /jobs/${JOB_ID}/logs`] = (_, response) => {
+      openStream(response).end(sse({ id: 1, event: "log", data: aLine(1) }) + end);
+    };
+    server.routes[`GET /jobs/${JOB_ID}/events`] = (_, response) => {
+      openStream(response).end(sse({ id: 1, event: "event", data: anEvent(1, { data: { a: 1 } }) }) + end);
+    };
+    expect((await run("jobs", "logs", "-f", JOB_ID)).stdout).toBe("line 1\n");
+    const events = await run("jobs", "events", "--follow", JOB_ID);
+    expect(events.stdout).toBe('  1  2026-01-02T03:04:05.000Z  attempt 1  SUBMITTED {"a":1}\n');
+    expect(server.received.every((request) => request.query.get("follow") === "true")).toBe(true);
+  });
+
+  it("submits one spec, or several at once", async () => {
+    server.routes["POST /jobs"] = (_, response) => json(response, aJob(), 202);
+    server.routes["POST /jobs/batch"] = (_, response) =>
+      json(response, { items: [aJob(), aJob({ jobId: OTHER_ID })] }, 202);
+    const one = ["--endpoint", server.url, "jobs", "submit", "-", "--idempotency-key", "k"];
+    expect((await runInProcess(one, {}, { input: "image: a" })).stdout).toBe(`${JOB_ID}\n`);
+    expect(server.received[0]).toMatchObject({ body: '{"image":"a"}', headers: { "idempotency-key": "k" } });
+    expect((await runInProcess(one, {}, { input: "image: a\n---\nimage: b" })).stdout).toBe(`${JOB_ID}\n${OTHER_ID}\n`);
+    expect(JSON.parse(server.received[1]?.body ?? "")).toEqual({ jobs: [{ image: "a" }, { image: "b" }] });
+  });
+});
+
+describe("longshore runtimes", () => {
+  const docker = { name: "docker", kind: "docker", circuit: "closed", running: 1, maxConcurrent: 64 };
+  const well = { ok: true, message: "20.10", checkedAt: "2026-01-02T03:04:05.000Z" };
+
+  it("lists them", async () => {
+    server.routes["GET /runtimes"] = (_, response) => json(response, { items: [{ ...docker, health: well }] });
+    expect((await run("runtimes")).stdout).toMatchInlineSnapshot(`
+      "RUNTIME  KIND    HEALTH  CIRCUIT  RUNNING
+      docker   docker  ok      closed   1 of 64
+      "
+    `);
+  });
+
+  it("exits with 125 when one is not well", async () => {
+    const ill = { ok: false, message: "no socket", checkedAt: null };
+    server.routes["GET /runtimes/docker"] = (_, response) => json(response, { ...docker, health: ill });
+    server.routes["GET /runtimes"] = (_, response) => json(response, { items: [{ ...docker, health: well }] });
+    const { code, stdout } = await run("runtimes", "health", "docker");
+    expect(code).toBe(125);
+    expect(stdout).toContain("no socket");
+    expect((await run("runtimes", "health")).code).toBe(0);
+    expect((await run("runtimes", "health", "podman")).code).toBe(2);
+  });
+});
+
+describe("longshore dev", () => {
+  it("runs until it is told to stop, then closes the home", async () => {
+    const stop = Promise.withResolvers<() => void>();
+    const happened: string[] = [];
+    const ended = runInProcess(
+      ["dev", "--port", "0"],
+      {},
+      {
+        openHome: async (settings) => {
+          happened.push(`opened on ${settings.port}`);
+          return {
+            url: "http://127.0.0.1:1",
+            close: async () => {
+              happened.push("closed");
+            },
+          };
+        },
+        onStopSignal: (handler) => {
+          stop.resolve(handler);
+          return () => happened.push("released");
+        },
+      },
+    );
+    (await stop.promise)();
+    expect(await ended).toEqual({ code: 0, stdout: "Longshore listens on http://127.0.0.1:1\n", stderr: "" });
+    expect(happened).toEqual(["opened on 0", "closed", "released"]);
+  });
+});
+
+describe("a command that hosts the engine itself", () => {
+  it("waits with --detach until the job has started, says so, and closes", async () => {
+    const started = Promise.withResolvers<void>();
+    const happened: string[] = [];
+    server.routes["POST /jobs"] = (_, response) => json(response, aJob(), 202);
+    server.routes[`GET /jobs/${JOB_ID}/events`] = async (_, response) => {
+      openStream(response).write(sse({ id: 1, event: "event", data: anEvent(1) }));
+      await started.promise;
+      happened.push("started");
+      response.write(sse({ id: 2, event: "event", data: anEvent(2, { type: "STARTED", phase: "running" }) }));
+    };
+    const ended = runInProcess(
+      ["run", "--detach", "alpine"],
+      { LONGSHORE_HOME: "/nonexistent/home" },
+      {
+        openHome: async () => ({
+          url: server.url,
+          close: async () => {
+            happened.push("closed");
+          },
+        }),
+      },
+    );
+    started.resolve();
+    const { code, stdout, stderr } = await ended;
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${JOB_ID}\n` });
+    expect(stderr).toContain("the next one that starts takes it up");
+    expect(happened).toEqual(["started", "closed"]);
+  });
+
+  it("closes it also when the command fails", async () => {
+    let closed = 0;
+    const { code } = await runInProcess(
+      ["jobs", "status", JOB_ID],
+      { LONGSHORE_HOME: "/nonexistent/home" },
+      {
+        openHome: async () => ({
+          url: server.url,
+          close: async () => {
+            closed += 1;
+          },
+        }),
+      },
+    );
+    expect({ code, closed }).toEqual({ code: 2, closed: 1 });
+  });
+});
