@@ -36,7 +36,7 @@ export function decide(life: Life, occurrence: Occurrence, nowMs: number): Decis
     if (occurrence.type === "DISPATCH") draft.effect("complete-token");
     return draft.done();
   }
-  apply(draft, stage, occurrence, nowMs);
+  apply(draft, stage, occurrence);
   return draft.done();
 }
 
@@ -45,7 +45,7 @@ function isStale(job: JobRecord, occurrence: Occurrence): boolean {
   return occurrence.type !== "CANCEL" && occurrence.attempt !== job.attempt;
 }
 
-function apply(draft: Draft, stage: Stage, occurrence: Occurrence, nowMs: number): void {
+function apply(draft: Draft, stage: Stage, occurrence: Occurrence): void {
   switch (occurrence.type) {
     case "ADMIT":
       draft.setJob({ slotShard: occurrence.slotShard, queueShard: null });
@@ -72,7 +72,7 @@ function apply(draft: Draft, stage: Stage, occurrence: Occurrence, nowMs: number
     case "EXIT":
       return exit(draft, occurrence);
     case "FINISH":
-      return finish(draft, occurrence, nowMs);
+      return finish(draft, occurrence);
     case "CLEAN":
       if (!draft.job.cleanupPending) return;
       draft.setJob({ cleanupPending: false, phase: null });
@@ -173,7 +173,7 @@ function exit(draft: Draft, occurrence: Extract<Occurrence, { type: "EXIT" }>): 
   draft.effect("complete-token");
 }
 
-function finish(draft: Draft, occurrence: Extract<Occurrence, { type: "FINISH" }>, nowMs: number): void {
+function finish(draft: Draft, occurrence: Extract<Occurrence, { type: "FINISH" }>): void {
   const { outcome, logs, cost, retry } = occurrence;
   const ended = draft.attempt?.exit ?? null;
   const finishedAt = ended?.finishedAt ?? draft.at;
@@ -185,7 +185,7 @@ function finish(draft: Draft, occurrence: Extract<Occurrence, { type: "FINISH" }
   draft.event("LOGS_COLLECTED", logs);
   draft.event("COST_RECORDED", { ...cost });
   if (retry !== null) {
-    const retryAt = new Date(nowMs + retry.delaySeconds * 1000).toISOString();
+    const retryAt = new Date(Date.parse(draft.at) + retry.delaySeconds * 1000).toISOString();
     draft.setJob({ ...common, status: "RETRYING", phase: "cleaning", retryAt });
     draft.event("RETRY_SCHEDULED", { delaySeconds: retry.delaySeconds, retryAt, error: outcome.error });
   } else {

@@ -19,7 +19,7 @@ const stepSchema = z.object({
 export function makeHandler(ctx: EngineContext) {
   return middy<unknown, Verdict | null>().handler(async (payload) => {
     const { step, input } = stepSchema.parse(payload);
-    if (step === "finalize") return await finalizeAttempt(ctx, input.jobId, input.attempt, failureOf(input.failure));
+    if (step === "finalize") return await finalizeAttempt(ctx, { ...input, failure: failureOf(input.failure) });
     await requeue(ctx, input.jobId, input.attempt);
     return null;
   });

@@ -37,7 +37,7 @@ export async function jobOf(ctx: EngineContext, event: ApiEvent): Promise<JobRec
 
 async function list(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
   const { filter, ...page } = listParams(event);
-  const { jobs, nextCursor } = await listJobs(ctx.ledger, filter, page, ctx.home.createdAt);
+  const { jobs, nextCursor } = await listJobs(ctx.ledger, filter, { ...page, since: ctx.home.createdAt });
   const items = await Promise.all(jobs.map((job) => describeJob(ctx, job)));
   return json(200, { items, nextCursor }, nextCursor === null ? {} : { Link: nextLink(event, nextCursor) });
 }
@@ -59,7 +59,7 @@ async function show(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
 async function events(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
   const { jobId } = await jobOf(ctx, event);
   const { cursor, limit } = eventParams(event);
-  const found = await readEvents(ctx.ledger, jobId, cursor, limit);
+  const found = await readEvents(ctx.ledger, jobId, { after: cursor, limit });
   const nextCursor = found.length < limit ? null : String(found.at(-1)?.seq);
   return json(200, { items: found.map(describeEvent), nextCursor });
 }

@@ -7,7 +7,7 @@ import { describeEvent, describeWholeJob } from "../engine/operations/describe.t
 import { followLogs, readLogs } from "../engine/operations/read-logs.ts";
 import { isTerminal, TERMINAL_STATUSES } from "../engine/states.ts";
 import { type ApiEvent, header, instanceOf, problem } from "./http.ts";
-import { eventParams, lastEventId, logParams } from "./params.ts";
+import { eventParams, type LogParams, lastEventId, logParams } from "./params.ts";
 import { firstSeq, jobOf, selectLines } from "./query.ts";
 import { formatSse, type SseMessage, withHeartbeats } from "./sse.ts";
 
@@ -49,17 +49,24 @@ export function wantsStream(event: ApiEvent): boolean {
 export function makeHandler(deps: StreamDeps) {
   return async (event: ApiEvent, signal: AbortSignal): Promise<StreamResult> => {
     try {
-      const job = await jobOf(deps.ctx, event);
-      if (/\/events$/.test(event.path)) return followEventsOf(deps, job, event, signal);
+      const request = { job: await jobOf(deps.ctx, event), event, signal };
+      if (/\/events$/.test(event.path)) return streamEvents(deps, request);
       if (accepts(event, "text/plain") && !accepts(event, "text/event-stream")) {
-        return logText(deps, job, event, signal);
+        return logText(deps, request);
       }
-      return followLogsOf(deps, job, event, signal);
+      return streamLogs(deps, request);
     } catch (error) {
       const { statusCode, headers, body } = problem(error, instanceOf(event), deps.ctx.logger);
       return { statusCode, headers: headers as Record<string, string>, body: one(body) };
     }
   };
+}
+
+/** One reader's request: the job, what is asked, and the signal that aborts when the reader has gone. */
+interface Request {
+  job: JobRecord;
+  event: ApiEvent;
+  signal: AbortSignal;
 }
 
 function accepts(event: ApiEvent, type: string): boolean {
@@ -71,23 +78,23 @@ function follows(event: ApiEvent): boolean {
   return accepts(event, "text/event-stream") || follow === "true" || follow === "1" || follow === "";
 }
 
-function followEventsOf(deps: StreamDeps, job: JobRecord, event: ApiEvent, signal: AbortSignal): StreamResult {
+function streamEvents(deps: StreamDeps, request: Request): StreamResult {
+  const { event } = request;
   const after = lastEventId(header(event, "last-event-id")) ?? eventParams(event).cursor;
-  return sse(deps, job, eventMessages(deps, job.jobId, after, signal));
+  return sse(deps, request.job, eventMessages(deps, request, after));
 }
 
 async function* eventMessages(
   { ctx, changes }: StreamDeps,
-  jobId: JobId,
+  { job: { jobId }, signal }: Request,
   from: number,
-  signal: AbortSignal,
 ): AsyncGenerator<SseMessage> {
   const subscription = changes.subscribe(jobId);
   try {
     for (let after = from; !signal.aborted; ) {
       const job = await readJob(ctx.ledger, jobId);
       if (job === undefined) return;
-      const events = await readEvents(ctx.ledger, jobId, after, PAGE);
+      const events = await readEvents(ctx.ledger, jobId, { after, limit: PAGE });
       for (const event of events) {
         after = event.seq;
         yield { id: event.seq, event: "event", data: describeEvent(event) };
@@ -111,17 +118,20 @@ async function* end(ctx: EngineContext, jobId: JobId): AsyncGenerator<SseMessage
   yield { event: "end", data: job === undefined ? {} : await describeWholeJob(ctx, job) };
 }
 
-function followLogsOf(deps: StreamDeps, job: JobRecord, event: ApiEvent, signal: AbortSignal): StreamResult {
-  const params = logParams(event);
+function streamLogs(deps: StreamDeps, request: Request): StreamResult {
+  return sse(deps, request.job, logMessages(deps, request, logQuery(request.event)));
+}
+
+/** What is asked of the log, checked before the answer begins; `resumed`: the last line that the reader has. */
+function logQuery(event: ApiEvent): LogParams & { resumed?: number } {
   const resumed = lastEventId(header(event, "last-event-id"));
-  return sse(deps, job, logMessages(deps, job, resumed === undefined ? params : { ...params, resumed }, signal));
+  return resumed === undefined ? logParams(event) : { ...logParams(event), resumed };
 }
 
 async function* logMessages(
   deps: StreamDeps,
-  job: JobRecord,
-  params: ReturnType<typeof logParams> & { resumed?: number },
-  signal: AbortSignal,
+  { job, signal }: Request,
+  params: LogParams & { resumed?: number },
 ): AsyncGenerator<SseMessage> {
   const { tail, resumed, ...rest } = params;
   const subscription = deps.changes.subscribe(job.jobId);
@@ -134,7 +144,7 @@ async function* logMessages(
         yield { id: line.seq, event: "log", data: line };
       }
     }
-    const lines = followLogs(deps.ctx, job, { after, signal }, () => subscription.next(signal));
+    const lines = followLogs(deps.ctx, job, { after, signal, changed: () => subscription.next(signal) });
     for await (const line of selectLines(lines, rest)) yield { id: line.seq, event: "log", data: line };
     if (!signal.aborted) yield* end(deps.ctx, job.jobId);
   } finally {
@@ -142,12 +152,12 @@ async function* logMessages(
   }
 }
 
-function logText(deps: StreamDeps, job: JobRecord, event: ApiEvent, signal: AbortSignal): StreamResult {
-  const params = logParams(event);
-  const { ctx } = deps;
+function logText(deps: StreamDeps, request: Request): StreamResult {
+  const { job, event, signal } = request;
+  const params = logQuery(event);
   const body = follows(event)
-    ? followedText(logMessages(deps, job, params, signal))
-    : text(selectLines(readLogs(ctx, job, { after: firstSeq(params), signal }), params));
+    ? followedText(logMessages(deps, request, params))
+    : text(selectLines(readLogs(deps.ctx, job, { after: firstSeq(params), signal }), params));
   return { statusCode: 200, headers: TEXT_HEADERS, body };
 }
 

@@ -32,7 +32,7 @@ const STAGE = "/api";
 export async function openGateway(functions: Functions, port: number, logger: Logger): Promise<Gateway> {
   const closing = new AbortController();
   const server = createServer((request, response) => {
-    answer(functions, request, response, closing.signal, logger).catch((error: unknown) => {
+    answer({ functions, logger, closing: closing.signal }, request, response).catch((error: unknown) => {
       logger.debug({ err: error }, "a connection broke");
       response.destroy();
     });
@@ -63,13 +63,14 @@ async function listen(server: Server, port: number): Promise<void> {
   }
 }
 
-async function answer(
-  functions: Functions,
-  request: IncomingMessage,
-  response: ServerResponse,
-  closing: AbortSignal,
-  logger: Logger,
-): Promise<void> {
+interface Door {
+  functions: Functions;
+  logger: Logger;
+  closing: AbortSignal;
+}
+
+async function answer(door: Door, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { functions, logger } = door;
   const path = new URL(request.url ?? "/", "http://localhost").pathname;
   try {
     checkOrigin(request);
@@ -84,7 +85,7 @@ async function answer(
     }
     const body = await readBody(request, MAX_BODY_BYTES, tooLarge);
     const event = proxyEvent(request, { path: resource, parameters, body });
-    if (method === "GET" && wantsStream(event)) return await stream(functions, event, response, closing);
+    if (method === "GET" && wantsStream(event)) return await stream(door, event, response);
     send(response, await (method === "GET" ? functions.query(event) : functions.submit(event)));
   } catch (error) {
     if (response.headersSent) throw error;
@@ -97,12 +98,7 @@ function send(response: ServerResponse, { statusCode, headers, body }: ApiResult
   response.end(body);
 }
 
-async function stream(
-  functions: Functions,
-  event: ApiEvent,
-  response: ServerResponse,
-  closing: AbortSignal,
-): Promise<void> {
+async function stream({ functions, closing }: Door, event: ApiEvent, response: ServerResponse): Promise<void> {
   const gone = new AbortController();
   response.on("close", () => gone.abort());
   const signal = AbortSignal.any([gone.signal, closing]);

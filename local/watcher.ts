@@ -21,7 +21,7 @@ export function createWatcher(): Watcher {
 
   async function waitForEnd(ctx: EngineContext, attempt: Watched): Promise<void> {
     const status = await ctx.runtimes.get(attempt.runtime).wait(attempt.externalRef, closing.signal);
-    await observeExit(ctx, attempt.jobId, attempt.attempt, status);
+    await observeExit(ctx, attempt, { status });
   }
 
   async function follow(ctx: EngineContext, attempt: Watched): Promise<void> {

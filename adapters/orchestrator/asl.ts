@@ -30,6 +30,13 @@ interface TaskState {
   Parameters?: { FunctionName?: string };
 }
 
+/** A task state with the function behind it and the token of its execution. */
+interface BoundTask {
+  state: TaskState;
+  handler: TaskHandler;
+  token: string;
+}
+
 interface Waiting {
   resolve: () => void;
   reject: (error: Error) => void;
@@ -57,7 +64,7 @@ export function createAslOrchestrator(options: AslOptions): AslOrchestrator {
     return promise;
   }
 
-  async function runTask(state: TaskState, handler: TaskHandler, token: string, input: Json): Promise<Json> {
+  async function runTask({ state, handler, token }: BoundTask, input: Json): Promise<Json> {
     if (closed) throw new Error("the orchestrator is closed");
     const { Payload } = input as { Payload: unknown };
     if (!state.Resource?.endsWith(".waitForTaskToken")) return { Payload: ((await handler(Payload)) ?? null) as Json };
@@ -79,7 +86,7 @@ export function createAslOrchestrator(options: AslOptions): AslOrchestrator {
     return Object.fromEntries(
       tasks.map(([name, state]) => {
         const handler = handlerOf(state, options.handlers, name);
-        return [name, (input: Json) => runTask(state, handler, token, input)];
+        return [name, (input: Json) => runTask({ state, handler, token }, input)];
       }),
     );
   }

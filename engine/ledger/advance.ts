@@ -18,6 +18,9 @@ export class NoSlotError extends Error {
   override name = "NoSlotError";
 }
 
+/** What happened (several in one commit), or a function of the job as it is now; null means nothing. */
+export type Move = Occurrence | Occurrence[] | ((life: Life) => Occurrence | null);
+
 /**
  * One transition, one commit: reads the job, lets `decide` judge what happened, and writes the job, its attempt, the
  * events and the counters that follow from the difference, or nothing.
@@ -25,16 +28,15 @@ export class NoSlotError extends Error {
  * The race that it wins: two parties that see the same version write at the same time; the guard on the version lets
  * one through, and the other reads again and decides anew, so that late or doubled news end as "ignore".
  *
- * @param occurrence what happened (several in one commit), or a function of the job as it is now; null means nothing.
- * @param extras further changes that must be durable together with the transition.
+ * @param move what happened; with `extras`, further changes that must be durable together with it.
  * @throws LongshoreError NOT_FOUND for an unknown job, CONFLICT for what must not happen; NoSlotError.
  */
 export async function advance(
   ledger: Ledger,
   jobId: JobId | string,
-  occurrence: Occurrence | Occurrence[] | ((life: Life) => Occurrence | null),
-  extras: Change[] = [],
+  move: Move | { move: Move; extras: Change[] },
 ): Promise<Decision> {
+  const { move: happening, extras } = "extras" in move ? move : { move, extras: [] };
   for (let tries = 1; ; tries++) {
     const life = await readLife(ledger, jobId);
     if (life === undefined) throw new LongshoreError("NOT_FOUND", `there is no job ${jobId}`);
@@ -42,7 +44,7 @@ export async function advance(
       await publishStaged(ledger, [life.job.jobId]);
       continue;
     }
-    const happened = typeof occurrence === "function" ? occurrence(life) : occurrence;
+    const happened = typeof happening === "function" ? happening(life) : happening;
     const decision = decideAll(life, happened === null ? [] : [happened].flat(), ledger.clock());
     if (!decision.changed) return decision;
     const bounded = counterChanges(ledger, life.job, decision.life.job);

@@ -27,23 +27,25 @@ const MAX_SCANNED = 5000;
 
 /**
  * Jobs, newest first: month by month back to the home's first one, the shards of a month merged by id.
- * @param since when the home was made (RFC 3339): nothing is older.
+ * @param page.since when the home was made (RFC 3339): nothing is older.
  */
 export async function listJobs(
   ledger: Ledger,
   filter: JobFilter,
-  page: { limit: number; cursor?: string },
-  since: string,
+  page: { limit: number; cursor?: string; since: string },
 ): Promise<JobPage> {
   const newest = page.cursor === undefined ? ledger.clock() : decodeTime(page.cursor.slice("job_".length));
   const start = filter.createdBefore === undefined ? newest : Math.min(newest, Date.parse(filter.createdBefore));
-  const oldest = Math.max(Date.parse(since), filter.createdAfter === undefined ? 0 : Date.parse(filter.createdAfter));
+  const oldest = Math.max(
+    Date.parse(page.since),
+    filter.createdAfter === undefined ? 0 : Date.parse(filter.createdAfter),
+  );
   const jobs: JobRecord[] = [];
   let scanned = 0;
   let before = page.cursor;
   for (const month of monthsBack(start, oldest)) {
     for (;;) {
-      const batch = await readMonth(ledger, month, before, page.limit);
+      const batch = await readMonth(ledger, month, { before, limit: page.limit });
       for (const job of batch) {
         before = job.jobId;
         scanned++;
@@ -60,8 +62,7 @@ export async function listJobs(
 async function readMonth(
   ledger: Ledger,
   month: string,
-  before: string | undefined,
-  limit: number,
+  { before, limit }: { before: string | undefined; limit: number },
 ): Promise<JobRecord[]> {
   const sk = before === undefined ? {} : { sk: { before } };
   const pages = await Promise.all(

@@ -51,8 +51,7 @@ export async function readAttempts({ table }: Ledger, jobId: string): Promise<At
 export async function readEvents(
   { table }: Ledger,
   jobId: string,
-  after: number,
-  limit: number,
+  { after, limit }: { after: number; limit: number },
 ): Promise<EventRecord[]> {
   const from = `${EVENT_PREFIX}${String(after).padStart(8, "0")}`;
   const page = await table.query({ pk: `JOB#${jobId}`, sk: { prefix: EVENT_PREFIX, after: from }, limit });
@@ -81,9 +80,12 @@ async function readBytes(read: Promise<Item | undefined>): Promise<Uint8Array | 
 }
 
 /** Jobs that wait for a slot of this runtime: by priority, then by age. The index may lag; only a commit decides. */
-export function readWaiting({ table }: Ledger, runtime: string, limit: number, cursor?: string): Promise<Page> {
-  const query = { index: "index2" as const, pk: waitingPartition(runtime), limit };
-  return table.query(cursor === undefined ? query : { ...query, cursor });
+export function readWaiting(
+  { table }: Ledger,
+  runtime: string,
+  page: { limit: number; cursor?: string },
+): Promise<Page> {
+  return table.query({ index: "index2", pk: waitingPartition(runtime), ...page });
 }
 
 /** Every job that Longshore still has work with, in pages. */

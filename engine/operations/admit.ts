@@ -17,7 +17,11 @@ const PAGE = 50;
 export async function admitWaiting(ctx: EngineContext, runtime: string): Promise<void> {
   let cursor: string | undefined;
   do {
-    const page = await readWaiting(ctx.ledger, runtime, PAGE, cursor);
+    const page = await readWaiting(
+      ctx.ledger,
+      runtime,
+      cursor === undefined ? { limit: PAGE } : { limit: PAGE, cursor },
+    );
     const candidates = page.items.map((item) => recordOf<JobRecord>(item));
     const admitted = await Promise.all(candidates.map((job) => admit(ctx, job)));
     // A job refused for its own concurrency key lets others pass; one without a key means that the runtime is full.

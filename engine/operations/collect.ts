@@ -46,15 +46,18 @@ export function toLogLine(line: RuntimeLine, attempt: AttemptRecord, mask: (text
  */
 export async function collectLogs(
   ctx: EngineContext,
-  job: JobRecord,
-  attempt: AttemptRecord,
+  { job, attempt }: { job: JobRecord; attempt: AttemptRecord },
   maxBytes: number,
 ): Promise<Collected> {
   if (attempt.externalRef === null) return { lines: 0, bytes: 0, truncated: false };
   const mask = await maskerOf(ctx, job.jobId, attempt.attempt);
   const collected: Collected = { lines: 0, bytes: 0, truncated: false };
   const source = ctx.runtimes.get(job.runtime).logs(attempt.externalRef, {});
-  const lines = withinBudget(logLines(source, attempt, mask, collected), maxBytes, collected);
+  const lines = withinBudget(
+    counted(source, collected, (line) => toLogLine(line, attempt, mask)),
+    maxBytes,
+    collected,
+  );
   const first = await lines.next();
   // Most small jobs write nothing: no object then.
   if (first.done) return collected;
@@ -62,15 +65,14 @@ export async function collectLogs(
   return collected;
 }
 
-async function* logLines(
+async function* counted(
   source: AsyncIterable<RuntimeLine>,
-  attempt: AttemptRecord,
-  mask: (text: string) => string,
   collected: Collected,
+  convert: (line: RuntimeLine) => LogLine,
 ): AsyncGenerator<LogLine> {
   for await (const line of source) {
     collected.lines = line.n;
-    yield toLogLine(line, attempt, mask);
+    yield convert(line);
   }
 }
 

@@ -9,7 +9,7 @@ import { type Stage, stageOf } from "../occurrences.ts";
 import { judge, type Outcome } from "../outcome.ts";
 import { mayRetry, retryDelaySeconds } from "../retry.ts";
 import { collectLogs } from "./collect.ts";
-import { observeExit } from "./observe.ts";
+import { neverStarted, observeExit } from "./observe.ts";
 import { stopAttempt } from "./stop.ts";
 
 /** What the lifecycle does next. */
@@ -27,9 +27,7 @@ export type RunFailure = "timeout" | "lost" | null;
  */
 export async function finalizeAttempt(
   ctx: EngineContext,
-  jobId: JobId,
-  attempt: number,
-  failure: RunFailure = null,
+  { jobId, attempt, failure = null }: { jobId: JobId; attempt: number; failure?: RunFailure },
 ): Promise<Verdict> {
   const found = await readLife(ctx.ledger, jobId);
   if (found === undefined || found.job.attempt !== attempt) return { retry: false, delaySeconds: 0 };
@@ -54,17 +52,13 @@ async function bringToEnd(ctx: EngineContext, { job }: Life, reason: StopReason)
   const { jobId, attempt } = job;
   await advance(ctx.ledger, jobId, { type: "STOP", attempt, reason });
   await stopAttempt(ctx, jobId, attempt);
-  await observeExit(ctx, jobId, attempt);
-  const exit: AttemptExit = {
-    exitCode: null,
-    oom: false,
-    failure: { category: "RUNTIME_UNAVAILABLE", message: "the attempt could not be started", providerCode: null },
-    finishedAt: new Date(ctx.clock()).toISOString(),
-  };
-  // Ignored when the end is on record by now, as it is but for an execution that never dispatched.
-  const { life } = await advance(ctx.ledger, jobId, (now) =>
-    stageOf(now.job) === "admitted" ? { type: "EXIT", attempt, exit, startedAt: null, externalRef: null } : null,
-  );
+  await observeExit(ctx, job);
+  const admitted = await readLife(ctx.ledger, jobId);
+  if (admitted !== undefined && stageOf(admitted.job) === "admitted") {
+    const message = "the attempt could not be started";
+    await neverStarted(ctx, job, { category: "RUNTIME_UNAVAILABLE", message, providerCode: null });
+  }
+  const life = (await readLife(ctx.ledger, jobId)) ?? { job, attempt: null };
   if (stageOf(life.job) === "collecting" || life.job.status === "RETRYING" || life.job.finishedAt !== null) return life;
   throw new LongshoreError("RUNTIME_UNAVAILABLE", `attempt ${attempt} of ${jobId} has not been stopped yet`);
 }
@@ -74,7 +68,7 @@ async function finish(ctx: EngineContext, { job, attempt }: Life): Promise<Life>
   if (attempt?.exit == null || spec === undefined) {
     throw new LongshoreError("INTERNAL", `job ${job.jobId} is collecting without an exit or a spec on record`);
   }
-  const logs = await collectLogs(ctx, job, attempt, spec.logs.maxBytes);
+  const logs = await collectLogs(ctx, { job, attempt }, spec.logs.maxBytes);
   const outcome = judge(job, attempt, attempt.exit);
   const retry = shouldRetry(outcome) && mayRetry(spec.retry, outcome.error, attempt.attempt);
   const { life } = await advance(ctx.ledger, job.jobId, (now) => ({

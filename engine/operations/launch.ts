@@ -13,7 +13,8 @@ import type { Launch, LaunchReport } from "../ports/runtime.ts";
 import type { Change } from "../ports/table.ts";
 import { redactSpec } from "../spec/redact.ts";
 import type { JobSpec } from "../spec/schema.ts";
-import { completeToken, observeExit } from "./observe.ts";
+import { completeToken, neverStarted, observeExit } from "./observe.ts";
+import { createRecorder } from "./recorder.ts";
 import { resolveRegistryAuth, resolveSecrets } from "./secrets.ts";
 import { stopAttempt } from "./stop.ts";
 
@@ -36,11 +37,16 @@ export async function launchAttempt(ctx: EngineContext, { jobId, attempt, token 
   const prepared = await prepare(ctx, before, name);
   const masks = prepared instanceof LongshoreError ? [] : await sealMasks(ctx, before, prepared.launch.secretValues);
   const occurrence: Occurrence = { type: "DISPATCH", attempt, token, externalName: name, logBase };
-  const { life, effects } = await advance(ctx.ledger, jobId, occurrence, masks);
+  const { life, effects } = await advance(ctx.ledger, jobId, { move: occurrence, extras: masks });
   if (effects.includes("complete-token")) return completeToken(ctx, token);
   if (life.attempt?.externalRef) return resume(ctx, life);
   if (life.job.cancelRequestedAt !== null || life.attempt?.stop) return stopAttempt(ctx, jobId, attempt);
-  if (prepared instanceof LongshoreError) return neverStarted(ctx, jobId, attempt, prepared);
+  if (prepared instanceof LongshoreError)
+    return neverStarted(
+      ctx,
+      life.job,
+      failureOf(prepared, (text) => text),
+    );
   await submit(ctx, life, prepared);
 }
 
@@ -93,7 +99,10 @@ async function submit(ctx: EngineContext, { job }: Life, { launch, mask }: Prepa
   const inflight = ctx.inflight.begin(jobId, attempt);
   const recorder = createRecorder(ctx, jobId);
   const runtime = ctx.runtimes.get(job.runtime);
-  const report = (news: LaunchReport) => onReport(ctx, recorder, jobId, attempt, news);
+  const report = (news: LaunchReport) => {
+    if (news.progress !== undefined) return ctx.inflight.progress(jobId, news);
+    recorder.add({ type: news.phase === "pulling" ? "PULL" : "CREATE", attempt, data: news.data ?? {} });
+  };
   let externalRef: string;
   try {
     externalRef = await runtime.submit({ ...launch, report }, inflight.signal);
@@ -101,7 +110,7 @@ async function submit(ctx: EngineContext, { job }: Life, { launch, mask }: Prepa
     const { aborted, reason } = inflight.signal;
     if (aborted && reason === SHUTDOWN) throw error;
     await recorder.flush();
-    return await neverStarted(ctx, jobId, attempt, aborted ? null : asLongshoreError(error, "UNKNOWN"), mask);
+    return await neverStarted(ctx, job, aborted ? null : failureOf(asLongshoreError(error, "UNKNOWN"), mask));
   } finally {
     inflight.end();
     ctx.inflight.progress(jobId, null);
@@ -114,41 +123,6 @@ async function submit(ctx: EngineContext, { job }: Life, { launch, mask }: Prepa
   if (life !== null) await resume(ctx, life, known?.phase);
 }
 
-function onReport(ctx: EngineContext, recorder: Recorder, jobId: JobId, attempt: number, report: LaunchReport): void {
-  if (report.progress !== undefined) return ctx.inflight.progress(jobId, report);
-  recorder.add({ type: report.phase === "pulling" ? "PULL" : "CREATE", attempt, data: report.data ?? {} });
-}
-
-interface Recorder {
-  add(occurrence: Occurrence): void;
-  /** Resolves with the job as last committed, or null when nothing was to be committed. */
-  flush(): Promise<Life | null>;
-}
-
-/** Records what a launch reports, in order, without making the launch wait; what comes meanwhile shares a commit. */
-function createRecorder(ctx: EngineContext, jobId: JobId): Recorder {
-  let pending: Occurrence[] = [];
-  let last: Life | null = null;
-  let tail: Promise<void> = Promise.resolve();
-  const commit = async () => {
-    const batch = pending;
-    pending = [];
-    if (batch.length > 0) last = (await advance(ctx.ledger, jobId, batch)).life;
-  };
-  return {
-    add(occurrence) {
-      pending.push(occurrence);
-      tail = tail.then(commit);
-      // `flush` is where a failed commit surfaces; without this it would also count as unhandled.
-      tail.catch(() => undefined);
-    },
-    async flush() {
-      await tail;
-      return last;
-    },
-  };
-}
-
 /** The command runs, or ran: see to its end. */
 async function resume(ctx: EngineContext, { job, attempt }: Life, phase?: string): Promise<void> {
   if (attempt === null || attempt.externalRef === null || attempt.exit !== null) return;
@@ -156,7 +130,7 @@ async function resume(ctx: EngineContext, { job, attempt }: Life, phase?: string
   if (job.cancelRequestedAt !== null || attempt.stop !== null) {
     return ctx.background("stop", () => stopAttempt(ctx, job.jobId, attempt.attempt));
   }
-  if (phase === "exited" || phase === "unknown") return observeExit(ctx, job.jobId, attempt.attempt);
+  if (phase === "exited" || phase === "unknown") return observeExit(ctx, job);
   ctx.watch({
     jobId: job.jobId,
     attempt: attempt.attempt,
@@ -166,29 +140,7 @@ async function resume(ctx: EngineContext, { job, attempt }: Life, phase?: string
   });
 }
 
-async function neverStarted(
-  ctx: EngineContext,
-  jobId: JobId,
-  attempt: number,
-  error: LongshoreError | null,
-  mask: (text: string) => string = (text) => text,
-): Promise<void> {
-  const exit: AttemptExit = {
-    exitCode: null,
-    oom: false,
-    failure: null,
-    finishedAt: new Date(ctx.clock()).toISOString(),
-  };
-  if (error !== null) {
-    const category = isCategory(error.code) ? error.code : "UNKNOWN";
-    exit.failure = { category, message: mask(error.message), providerCode: error.providerCode };
-  }
-  const { life } = await advance(ctx.ledger, jobId, {
-    type: "EXIT",
-    attempt,
-    exit,
-    startedAt: null,
-    externalRef: null,
-  });
-  await completeToken(ctx, life.attempt?.token ?? null);
+function failureOf(error: LongshoreError, mask: (text: string) => string): AttemptExit["failure"] {
+  const category = isCategory(error.code) ? error.code : "UNKNOWN";
+  return { category, message: mask(error.message), providerCode: error.providerCode };
 }

@@ -3,32 +3,49 @@ import type { JobId } from "../ids.ts";
 import { advance } from "../ledger/advance.ts";
 import { readLife } from "../ledger/read.ts";
 import type { AttemptExit } from "../ledger/records.ts";
+import type { Occurrence } from "../occurrences.ts";
 import type { RuntimeStatus } from "../ports/runtime.ts";
+
+/** The attempt that is spoken of. */
+export interface AttemptOf {
+  jobId: JobId;
+  attempt: number;
+}
 
 /**
  * Records that an attempt has ended, then completes its token. Idempotent: news that came before are ignored.
- * @param known the status, when the runtime has just told it; else it is asked.
- * @param externalRef the resource, when the ledger may not have heard of it yet.
+ * @param known what is known already: the status, when the runtime has just told it (else it is asked), and the
+ * resource, when the ledger may not have heard of it yet.
  */
 export async function observeExit(
   ctx: EngineContext,
-  jobId: JobId,
-  attempt: number,
-  known?: RuntimeStatus,
-  externalRef?: string,
+  { jobId, attempt }: AttemptOf,
+  known: { status?: RuntimeStatus; externalRef?: string } = {},
 ): Promise<void> {
   const before = await readLife(ctx.ledger, jobId);
-  const ref = externalRef ?? before?.attempt?.externalRef;
-  if (before === undefined || !ref || before.job.attempt !== attempt) return;
-  const status = known ?? (await ctx.runtimes.get(before.job.runtime).status(ref));
+  const externalRef = known.externalRef ?? before?.attempt?.externalRef;
+  if (before === undefined || !externalRef || before.job.attempt !== attempt) return;
+  const status = known.status ?? (await ctx.runtimes.get(before.job.runtime).status(externalRef));
   if (status.phase !== "exited" && status.phase !== "unknown") return;
-  const { life } = await advance(ctx.ledger, jobId, {
-    type: "EXIT",
-    attempt,
-    exit: exitOf(status, new Date(ctx.clock()).toISOString()),
-    startedAt: status.startedAt,
-    externalRef: ref,
-  });
+  const exit = exitOf(status, new Date(ctx.clock()).toISOString());
+  await recordExit(ctx, jobId, { type: "EXIT", attempt, exit, startedAt: status.startedAt, externalRef });
+}
+
+/**
+ * Records that an attempt ended before its command was started, then completes its token.
+ * @param failure why; null when it was stopped on purpose.
+ */
+export async function neverStarted(
+  ctx: EngineContext,
+  { jobId, attempt }: AttemptOf,
+  failure: AttemptExit["failure"],
+): Promise<void> {
+  const exit = { exitCode: null, oom: false, failure, finishedAt: new Date(ctx.clock()).toISOString() };
+  await recordExit(ctx, jobId, { type: "EXIT", attempt, exit, startedAt: null, externalRef: null });
+}
+
+async function recordExit(ctx: EngineContext, jobId: JobId, exit: Occurrence): Promise<void> {
+  const { life } = await advance(ctx.ledger, jobId, exit);
   await completeToken(ctx, life.attempt?.token ?? null);
 }
 

@@ -18,19 +18,18 @@ export interface LogQuery {
  */
 export async function* readLogs(ctx: EngineContext, job: JobRecord, query: LogQuery = {}): AsyncGenerator<LogLine> {
   for (const attempt of await readAttempts(ctx.ledger, job.jobId)) {
-    yield* readAttemptLogs(ctx, job, attempt, { ...query, follow: false });
+    yield* readAttemptLogs(ctx, { job, attempt }, { ...query, follow: false });
   }
 }
 
 /**
  * As `readLogs`, and goes on with what comes until the job has ended.
- * @param changed resolves when the job may have changed since it was called last.
+ * @param query.changed resolves when the job may have changed since it was called last.
  */
 export async function* followLogs(
   ctx: EngineContext,
   job: JobRecord,
-  query: LogQuery & { signal: AbortSignal },
-  changed: () => Promise<void>,
+  query: LogQuery & { signal: AbortSignal; changed: () => Promise<void> },
 ): AsyncGenerator<LogLine> {
   let after = query.after ?? 0;
   for (let number = 1; !query.signal.aborted; ) {
@@ -39,7 +38,7 @@ export async function* followLogs(
     const attempts = await readAttempts(ctx.ledger, job.jobId);
     const attempt = attempts.find((one) => one.attempt === number);
     if (attempt !== undefined) {
-      for await (const line of readAttemptLogs(ctx, life.job, attempt, { ...query, after, follow: true })) {
+      for await (const line of readAttemptLogs(ctx, { job: life.job, attempt }, { ...query, after, follow: true })) {
         after = Math.max(after, line.seq);
         yield line;
       }
@@ -49,19 +48,19 @@ export async function* followLogs(
       }
     }
     if (isTerminal(life.job.status) && number >= life.job.attempt) return;
-    await changed();
+    await query.changed();
   }
 }
 
 async function* readAttemptLogs(
   ctx: EngineContext,
-  job: JobRecord,
-  attempt: AttemptRecord,
+  { job, attempt }: { job: JobRecord; attempt: AttemptRecord },
   query: LogQuery & { follow: boolean },
 ): AsyncGenerator<LogLine> {
   const after = query.after ?? 0;
   if (attempt.logLines !== null) {
-    if (attempt.logBase + attempt.logLines > after) yield* readStored(ctx, job.jobId, attempt.attempt, after);
+    if (attempt.logBase + attempt.logLines > after)
+      yield* readStored(ctx, logObject(job.jobId, attempt.attempt), after);
     return;
   }
   if (attempt.externalRef === null) return;
@@ -73,8 +72,8 @@ async function* readAttemptLogs(
   for await (const line of lines) yield toLogLine(line, attempt, mask);
 }
 
-async function* readStored(ctx: EngineContext, jobId: string, attempt: number, after: number): AsyncGenerator<LogLine> {
-  const object = await ctx.objects.get(logObject(jobId, attempt));
+async function* readStored(ctx: EngineContext, key: string, after: number): AsyncGenerator<LogLine> {
+  const object = await ctx.objects.get(key);
   if (object === undefined) return;
   for await (const text of splitLines(object.body)) {
     const line = JSON.parse(text) as LogLine;

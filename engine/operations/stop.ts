@@ -5,7 +5,7 @@ import { advance } from "../ledger/advance.ts";
 import { readLife } from "../ledger/read.ts";
 import type { Life } from "../ledger/records.ts";
 import { stageOf } from "../occurrences.ts";
-import { completeToken, observeExit } from "./observe.ts";
+import { neverStarted, observeExit } from "./observe.ts";
 
 /** The attempt has run past its deadline: that is made durable first, so that its end is judged as a timeout. */
 export async function expireAttempt(ctx: EngineContext, jobId: JobId, attempt: number): Promise<void> {
@@ -36,20 +36,12 @@ async function stopLaunch(ctx: EngineContext, life: Life): Promise<void> {
   if (ctx.inflight.abort(jobId, CANCELLED)) return;
   const externalRef = await ctx.runtimes.get(runtime).find(externalName ?? "");
   if (externalRef !== undefined) return stopResource(ctx, life, externalRef);
-  const exit = { exitCode: null, oom: false, failure: null, finishedAt: new Date(ctx.clock()).toISOString() };
-  const decision = await advance(ctx.ledger, jobId, {
-    type: "EXIT",
-    attempt,
-    exit,
-    startedAt: null,
-    externalRef: null,
-  });
-  await completeToken(ctx, decision.life.attempt?.token ?? null);
+  await neverStarted(ctx, { jobId, attempt }, null);
 }
 
 async function stopResource(ctx: EngineContext, { job }: Life, externalRef: string): Promise<void> {
   const runtime = ctx.runtimes.get(job.runtime);
   await runtime.cancel(externalRef, job.stopGraceSeconds);
   const status = await runtime.status(externalRef);
-  await observeExit(ctx, job.jobId, job.attempt, status, externalRef);
+  await observeExit(ctx, job, { status, externalRef });
 }
