@@ -41,7 +41,7 @@ export interface Attempts {
   sweep(): Promise<void>;
 }
 
-/** The attempts of `homeId` under `directory`, which exists. */
+/** The attempts of `homeId` under `directory`; nothing is there as long as the directory is missing. */
 export function createAttempts(homeId: string, directory: string): Attempts {
   const path = (name: string, file = ""): string => join(directory, name, file);
   const claimOf = (name: string): Claim | undefined =>
@@ -52,6 +52,16 @@ export function createAttempts(homeId: string, directory: string): Attempts {
   };
   const readExit = (name: string): ExitRecord | undefined => readRecord<ExitRecord>(path(name, FILES.exit));
   const readStarted = (name: string): StartedRecord | undefined => readRecord<StartedRecord>(path(name, FILES.started));
+
+  async function entries(): Promise<string[]> {
+    try {
+      return await readdir(directory);
+    } catch (error) {
+      // Nothing was ever started here.
+      if (isAbsent(error)) return [];
+      throw error;
+    }
+  }
 
   async function exitOf(name: string): Promise<ExitRecord | undefined> {
     const claim = own(name);
@@ -103,7 +113,7 @@ export function createAttempts(homeId: string, directory: string): Attempts {
       // A process with that number that is not ours would not be harmed by it.
       signalProcess(claim.supervisor, "SIGCONT");
     },
-    names: async () => (await readdir(directory)).filter((name) => NAME.test(name)),
+    names: async () => (await entries()).filter((name) => NAME.test(name)),
     async remove(name) {
       const trash = join(directory, `${TRASH_PREFIX}${name}-${randomBytes(6).toString("hex")}`);
       try {
@@ -116,8 +126,10 @@ export function createAttempts(homeId: string, directory: string): Attempts {
       await removeTree(trash);
     },
     async sweep() {
-      for (const entry of await readdir(directory)) {
-        const stale = entry.startsWith(CLAIM_PREFIX) && identify(Number.parseInt(entry.slice(7), 10)) === undefined;
+      for (const entry of await entries()) {
+        const stale =
+          entry.startsWith(CLAIM_PREFIX) &&
+          identify(Number.parseInt(entry.slice(CLAIM_PREFIX.length), 10)) === undefined;
         if (stale || entry.startsWith(TRASH_PREFIX)) await removeTree(join(directory, entry));
       }
     },

@@ -18,6 +18,7 @@ export function claim(order: Order): string | undefined {
   const preparation = join(order.directory, `${CLAIM_PREFIX}${process.pid}-${order.claim.externalName}`);
   const path = join(order.directory, order.claim.externalName);
   try {
+    mkdirSync(order.directory, { recursive: true, mode: 0o700 });
     // One that a dead process with the same number left is in the way.
     rmSync(preparation, { recursive: true, force: true });
     mkdirSync(preparation, { mode: 0o700 });

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { access, constants } from "node:fs/promises";
 import { availableParallelism } from "node:os";
+import { isAbsolute } from "node:path";
 import { SHUTDOWN } from "../../../engine/abort.ts";
 import { LongshoreError } from "../../../engine/errors.ts";
 import type { Launch, Owned, RuntimeAdapter, RuntimeStatus } from "../../../engine/ports/runtime.ts";
@@ -8,7 +9,7 @@ import { createAttempts } from "./attempts.ts";
 import { createChanges } from "./changes.ts";
 import { openLogReader } from "./log-reader.ts";
 import { createNews } from "./news.ts";
-import { type ExitRecord, FILES } from "./records.ts";
+import { type ExitRecord, errorCode, FILES } from "./records.ts";
 import { CAPABILITIES, constraintsOf, isKept, orderOf, UNKNOWN, violationsOf } from "./spec.ts";
 import { startSupervisor } from "./start.ts";
 
@@ -17,7 +18,7 @@ const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 export interface ProcessRuntimeOptions {
   /** Attempts of other homes under the same directory are not seen. */
   homeId: string;
-  /** Absolute; made when it is missing, mode 0700. Each attempt lives in `directory/<externalName>`. */
+  /** Absolute; made when it is first needed, mode 0700. Each attempt lives in `directory/<externalName>`. */
   directory: string;
   /** Jobs at once; default four per core. */
   maxConcurrent?: number;
@@ -31,11 +32,12 @@ export interface ProcessRuntimeOptions {
  * made later on the same directory finds everything again. A supervisor that was killed itself ends its attempt with
  * RUNTIME_UNAVAILABLE (SUPERVISOR_LOST), never with a second start. After `dispose` what waits is refused with
  * RUNTIME_UNAVAILABLE; what only looks still answers.
+ * @throws LongshoreError VALIDATION when the directory is not absolute.
  */
 export function createProcessRuntime(options: ProcessRuntimeOptions): RuntimeAdapter {
   const { homeId, directory, path = DEFAULT_PATH } = options;
   const maxConcurrent = options.maxConcurrent ?? availableParallelism() * 4;
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  if (!isAbsolute(directory)) throw new LongshoreError("VALIDATION", "process: directory must be an absolute path");
   const attempts = createAttempts(homeId, directory);
   const changes = createChanges();
   const news = createNews(changes);
@@ -58,13 +60,16 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): RuntimeAda
     return true;
   }
 
-  async function begin(launch: Launch): Promise<void> {
+  /** Starts a supervisor; true when it is the one that claimed the attempt. */
+  async function begin(launch: Launch): Promise<boolean> {
     const name = launch.externalName;
     const child = await startSupervisor(orderOf(launch, { homeId, directory, path }));
-    if (attempts.own(name)?.supervisor.pid !== child.pid) return;
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    changes.adoptChild(name);
-    child.once("exit", () => changes.tell(name));
+    if (attempts.own(name)?.supervisor.pid !== child.pid) return false;
+    if (child.exitCode === null && child.signalCode === null) {
+      changes.adoptChild(name);
+      child.once("exit", () => changes.tell(name));
+    }
+    return true;
   }
 
   async function submit(launch: Launch, signal: AbortSignal): Promise<string> {
@@ -72,24 +77,21 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): RuntimeAda
     news.checkOpen();
     const name = launch.externalName;
     launch.report({ phase: "creating" });
-    if (!checkOwner(launch)) {
-      await begin(launch);
-      // The supervisor had its order by then and answers within moments; only then it is known what to undo.
-      if (signal.aborted) await undo(launch, signal);
-      if (!checkOwner(launch)) throw new LongshoreError("RUNTIME_UNAVAILABLE", "process: the attempt was removed");
+    // The supervisor has its order at once and answers within moments: an abort is heeded when it is known what to undo.
+    const isOurs = !checkOwner(launch) && (await begin(launch));
+    try {
+      await news.until({ name, path: recordsOf(name), signal }, async () => {
+        const { phase } = await attempts.status(name);
+        return phase === "created" ? undefined : phase;
+      });
+    } catch (error) {
+      // At the end of this process nothing is undone: its next start adopts the attempt.
+      if (isOurs && signal.aborted && signal.reason !== SHUTDOWN) await cleanup(name);
+      throw error;
     }
-    await news.until({ name, path: recordsOf(name), signal }, async () => {
-      const { phase } = await attempts.status(name);
-      return phase === "created" ? undefined : phase;
-    });
+    if (!checkOwner(launch)) throw new LongshoreError("RUNTIME_UNAVAILABLE", "process: the attempt was removed");
     refuseUnstarted(await attempts.exitOf(name));
     return name;
-  }
-
-  /** At the end of this process nothing is undone: its next start adopts the attempt. */
-  async function undo(launch: Launch, signal: AbortSignal): Promise<never> {
-    if (signal.reason !== SHUTDOWN && checkOwner(launch)) await cleanup(launch.externalName);
-    throw signal.reason;
   }
 
   async function cancel(name: string, graceSeconds: number): Promise<boolean> {
@@ -144,15 +146,18 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): RuntimeAda
     },
     async health() {
       try {
-        await attempts.sweep();
+        mkdirSync(directory, { recursive: true, mode: 0o700 });
         await access(directory, constants.W_OK | constants.X_OK);
+        // It may have been removed or replaced under the running process.
+        await access(process.execPath, constants.X_OK);
         return { ok: true, message: "processes can be started" };
       } catch (error) {
-        return { ok: false, message: `the directory of the attempts cannot be written (${(error as Error).message})` };
+        return { ok: false, message: `processes cannot be started (${errorCode(error) ?? "UNKNOWN"})` };
       }
     },
     find: async (name) => (attempts.own(name) === undefined ? undefined : name),
     async *list(): AsyncGenerator<Owned> {
+      await attempts.sweep();
       for (const name of await attempts.names()) {
         const claim = attempts.own(name);
         if (claim === undefined) continue;

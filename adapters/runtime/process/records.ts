@@ -67,7 +67,7 @@ export interface CancelRequest {
   graceSeconds: number;
 }
 
-/** The supervisor's answer: what it did is on the disk then; `error` says why nothing is. */
+/** The supervisor's answer: what it did is on the disk then; `error` is the system's code when nothing could be. */
 export interface Reply {
   error?: string;
 }

@@ -24,7 +24,7 @@ export async function startSupervisor(order: Order): Promise<ChildProcess> {
       stdio: ["pipe", "pipe", "ignore"],
     }) as typeof child;
   } catch (cause) {
-    throw new LongshoreError("RUNTIME_UNAVAILABLE", "the supervisor cannot be started", { cause });
+    throw new LongshoreError("RUNTIME_UNAVAILABLE", "process: the supervisor cannot be started", { cause });
   }
   child.unref();
   // An event in place of an exception, as for a table of processes that is full; it comes with an empty answer.
@@ -38,9 +38,12 @@ export async function startSupervisor(order: Order): Promise<ChildProcess> {
   const answer = await text(child.stdout);
   if (answer === "") {
     const options = failure === undefined ? {} : { cause: failure };
-    throw new LongshoreError("RUNTIME_UNAVAILABLE", "the supervisor ended before it answered", options);
+    throw new LongshoreError("RUNTIME_UNAVAILABLE", "process: the supervisor ended before it answered", options);
   }
   const { error } = JSON.parse(answer) as Reply;
-  if (error !== undefined) throw new LongshoreError("RUNTIME_UNAVAILABLE", error);
+  if (error !== undefined) {
+    const message = `process: the attempt's directory cannot be made (${error})`;
+    throw new LongshoreError("RUNTIME_UNAVAILABLE", message, { providerCode: error });
+  }
   return child;
 }

@@ -1,6 +1,6 @@
 import { text } from "node:stream/consumers";
 import { claim } from "./claim.ts";
-import type { Order, Reply } from "./records.ts";
+import { errorCode, type Order, type Reply } from "./records.ts";
 import { supervise } from "./supervise.ts";
 
 // The entry point of the detached process that looks after one attempt. It takes its order whole, on its standard
@@ -37,7 +37,8 @@ let claimed: string | undefined;
 try {
   claimed = claim(order);
 } catch (error) {
-  await reply({ error: `the attempt's directory cannot be made: ${(error as Error).message}` });
+  // The code only: a message would tell a submitter where Longshore keeps its data.
+  await reply({ error: errorCode(error) ?? "UNKNOWN" });
   process.exit(1);
 }
 if (claimed === undefined) {

@@ -1,0 +1,155 @@
+import { createServer, type Server, type Socket } from "node:net";
+import Docker from "dockerode";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { createDockerRuntime } from "../../../../adapters/runtime/docker/index.ts";
+import { SHUTDOWN } from "../../../../engine/abort.ts";
+import { LongshoreError } from "../../../../engine/errors.ts";
+import { mintHomeId } from "../../../../engine/ids.ts";
+import type { Launch, LaunchReport, RegistryAuth, RuntimeAdapter } from "../../../../engine/ports/runtime.ts";
+import { launchOf } from "../../../contracts/runtime-harness.ts";
+import { describeWith } from "../../../lab/counterparts.ts";
+import { BUSYBOX_IMAGE, ensureBusybox, leftovers } from "../../../lab/docker.ts";
+import { freePort, pushImage, startRegistry, type TestRegistry } from "../../../lab/registry.ts";
+
+const CREDENTIALS = { username: "team-user", password: "correct-horse-battery" };
+const never = () => new AbortController().signal;
+
+describeWith(["docker", "registry"], "docker runtime and registries", () => {
+  const homeId = mintHomeId(Date.now());
+  const client = new Docker();
+  let adapter: RuntimeAdapter;
+  let open: TestRegistry;
+  let closed: TestRegistry;
+  let openImage: string;
+  let closedImage: string;
+
+  beforeAll(async () => {
+    await ensureBusybox();
+    adapter = createDockerRuntime({ homeId, allowedMounts: [] });
+    open = await startRegistry();
+    closed = await startRegistry(CREDENTIALS);
+    openImage = await pushImage(open, BUSYBOX_IMAGE, "team/box:1");
+    closedImage = await pushImage(closed, BUSYBOX_IMAGE, "team/box:1");
+  }, 60_000);
+  afterAll(async () => {
+    await adapter.dispose();
+    await open.stop();
+    await closed.stop();
+    expect(await leftovers(homeId)).toEqual([]);
+    const images = await client.listImages();
+    const tags = images.flatMap((image) => image.RepoTags ?? []);
+    expect(tags.filter((tag) => tag.startsWith(open.host) || tag.startsWith(closed.host))).toEqual([]);
+  });
+
+  const launch = (image: string, registryAuth?: RegistryAuth, reports: LaunchReport[] = []): Launch => {
+    const spec = { image, network: { mode: "none" as const } };
+    const one = launchOf({}, { act: "print", lines: [], exitCode: 0 }, { spec, report: (report) => reports.push(report) });
+    return registryAuth === undefined ? one : { ...one, registryAuth };
+  };
+  const runs = async (one: Launch): Promise<void> => {
+    const ref = await adapter.submit(one, never());
+    expect(await adapter.wait(ref, never())).toMatchObject({ exitCode: 0 });
+    await adapter.cleanup(ref);
+    await client.getImage(one.spec.image ?? "").remove();
+  };
+  const refused = async (one: Launch): Promise<LongshoreError> => {
+    const error = await adapter.submit(one, never()).then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(LongshoreError);
+    expect(await adapter.find(one.externalName)).toBeUndefined();
+    return error as LongshoreError;
+  };
+
+  it("pulls what is not there, and reports that it does before it creates", async () => {
+    const reports: LaunchReport[] = [];
+    await runs(launch(openImage, undefined, reports));
+    expect(reports[0]).toEqual({ phase: "pulling", data: { image: openImage, present: false } });
+    expect(reports.at(-1)).toEqual({ phase: "creating" });
+    const between = reports.slice(1, -1);
+    expect(between.every(({ phase, progress }) => phase === "pulling" && progress !== undefined)).toBe(true);
+  });
+
+  it("does not pull what is there", async () => {
+    const reports: LaunchReport[] = [];
+    const one = launch(BUSYBOX_IMAGE, undefined, reports);
+    const ref = await adapter.submit(one, never());
+    await adapter.cleanup(ref);
+    expect(reports).toEqual([
+      { phase: "pulling", data: { image: BUSYBOX_IMAGE, present: true } },
+      { phase: "creating" },
+    ]);
+  });
+
+  it("pulls with credentials", async () => {
+    await runs(launch(closedImage, CREDENTIALS));
+  });
+
+  it("is AUTH without credentials and with wrong ones, and repeats none of them", async () => {
+    expect(await refused(launch(closedImage))).toMatchObject({ code: "AUTH" });
+    const error = await refused(launch(closedImage, { ...CREDENTIALS, password: "wrong-horse" }));
+    expect(error).toMatchObject({ code: "AUTH" });
+    expect(error.message).toContain("refused the credentials");
+    expect(JSON.stringify([error.message, error.cause, error])).not.toMatch(/wrong-horse|team-user/);
+  });
+
+  it("is NOT_FOUND for a tag and for a repository that the registry does not know", async () => {
+    expect(await refused(launch(`${open.host}/team/box:2`))).toMatchObject({ code: "NOT_FOUND" });
+    expect(await refused(launch(`${open.host}/team/none:1`))).toMatchObject({ code: "NOT_FOUND" });
+    expect(await refused(launch(`${closed.host}/team/none:1`, CREDENTIALS))).toMatchObject({ code: "NOT_FOUND" });
+    const digest = `sha256:${"a".repeat(64)}`;
+    expect(await refused(launch(`${open.host}/team/box@${digest}`))).toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  it("is IMAGE_PULL where nobody listens and for a host that does not exist", async () => {
+    const nobody = `127.0.0.1:${await freePort()}/team/box:1`;
+    expect(await refused(launch(nobody))).toMatchObject({ code: "IMAGE_PULL" });
+    expect(await refused(launch("registry.invalid/team/box:1"))).toMatchObject({ code: "IMAGE_PULL" });
+  });
+
+  it("is IMAGE_PULL when the registry talks nonsense", async () => {
+    const { server, port } = await listen((socket) => socket.end("what?\r\n\r\n"));
+    expect(await refused(launch(`127.0.0.1:${port}/team/box:1`))).toMatchObject({ code: "IMAGE_PULL" });
+    await shut(server);
+  });
+
+  it("takes the tag latest for none, and not every tag there is", async () => {
+    const other = await pushImage(open, BUSYBOX_IMAGE, "team/many:1");
+    expect(await refused(launch(other.replace(/:1$/, "")))).toMatchObject({ code: "NOT_FOUND" });
+    await expect(client.getImage(other).inspect()).rejects.toMatchObject({ statusCode: 404 });
+  });
+
+  it.each([
+    ["a cancel", new Error("cancelled")],
+    ["a shutdown", SHUTDOWN],
+  ])("stops a pull from a registry that never answers at %s, and leaves nothing", async (_, reason) => {
+    const asked = Promise.withResolvers<Socket>();
+    const { server, port } = await listen((socket) => asked.resolve(socket));
+    const controller = new AbortController();
+    const one = launch(`127.0.0.1:${port}/team/box:1`);
+    const submitted = adapter.submit(one, controller.signal);
+    const hungUp = asked.promise.then((socket) => new Promise((resolve) => socket.once("close", resolve)));
+    await asked.promise;
+    controller.abort(reason);
+    await expect(submitted).rejects.toBe(reason);
+    // The engine itself stopped asking: its connection to the registry is gone.
+    await hungUp;
+    expect(await adapter.find(one.externalName)).toBeUndefined();
+    await shut(server);
+  });
+});
+
+async function listen(onSocket: (socket: Socket) => void): Promise<{ server: Server; port: number }> {
+  const server = createServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    socket.resume();
+    onSocket(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { server, port: (server.address() as { port: number }).port };
+}
+
+async function shut(server: Server): Promise<void> {
+  await new Promise((resolve) => server.close(resolve));
+}

@@ -1,0 +1,190 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { createProcessRuntime } from "../../../../adapters/runtime/process/index.ts";
+import { isAlive } from "../../../../adapters/runtime/process/processes.ts";
+import type { Claim } from "../../../../adapters/runtime/process/records.ts";
+import { CANCELLED, SHUTDOWN } from "../../../../engine/abort.ts";
+import { readLines, texts, untilLine } from "../../../contracts/runtime-harness.ts";
+import { processesUnder } from "./harness.ts";
+import { kill, launch, never, shell, sleeper, useProcessLab } from "./lab.ts";
+
+const lab = useProcessLab();
+
+describe("kill -9", () => {
+  test("of the command: the job ends with 137, by its own signal", async () => {
+    const ref = await lab.start(sleeper);
+    process.kill(lab.leaderOf(ref).pid, "SIGKILL");
+    expect(await lab.adapter.wait(ref, never())).toMatchObject({ phase: "exited", exitCode: 137, failure: null });
+  });
+
+  test("of the supervisor: the waiter hears of it, the job's processes end, the verdict stays", async () => {
+    const ref = await lab.start(shell("setsid sleep 1000 & sleep 1000 & echo ready; wait"));
+    const waiting = lab.adapter.wait(ref, never());
+    process.kill(lab.supervisorOf(ref), "SIGKILL");
+    const status = await waiting;
+    expect(status).toMatchObject({ phase: "exited", exitCode: null });
+    expect(status.failure).toMatchObject({ category: "RUNTIME_UNAVAILABLE", providerCode: "SUPERVISOR_LOST" });
+    expect(processesUnder(lab.harness.directory)).toEqual([]);
+    expect(await lab.adapter.status(ref)).toEqual(status);
+    expect(texts(await readLines(lab.adapter, ref, { follow: true }))).toEqual(["ready"]);
+    expect(await lab.adapter.cancel(ref, 1)).toBe(false);
+  });
+
+  test("of the supervisor: a successor that waits hears of it too, and starts nothing again", async () => {
+    const one = launch(sleeper);
+    const ref = await lab.adapter.submit(one, never());
+    await untilLine(lab.adapter, ref, "ready");
+    const successor = createProcessRuntime({ homeId: lab.homeId, directory: lab.harness.directory });
+    const waiting = successor.wait(ref, never());
+    process.kill(lab.supervisorOf(ref), "SIGKILL");
+    expect((await waiting).failure?.providerCode).toBe("SUPERVISOR_LOST");
+    expect(await successor.submit(one, never())).toBe(ref);
+    expect((await successor.status(ref)).phase).toBe("exited");
+    expect(texts(await readLines(successor, ref))).toEqual(["ready"]);
+    await successor.dispose();
+  });
+
+  test("of a supervisor that had only claimed: an end, and no start", async () => {
+    const one = launch(shell("echo started > /dev/stdout"));
+    const { jobId, attempt, externalName } = one;
+    const dead = { pid: 1, born: "another boot:1" };
+    await mkdir(lab.file(externalName, "record"), { recursive: true });
+    const claim: Claim = { homeId: lab.homeId, jobId, attempt, externalName, cleanup: "always", supervisor: dead };
+    await writeFile(lab.file(externalName, "claim.json"), JSON.stringify(claim));
+    expect(await lab.adapter.submit(one, never())).toBe(externalName);
+    const status = await lab.adapter.wait(externalName, never());
+    expect(status).toMatchObject({ phase: "exited", exitCode: null, startedAt: null });
+    expect(status.failure).toMatchObject({ category: "RUNTIME_UNAVAILABLE", providerCode: "SUPERVISOR_LOST" });
+    expect(existsSync(lab.file(externalName, "log"))).toBe(false);
+  });
+
+  test("of Longshore while the job runs: the job goes on and a successor finds everything", async () => {
+    const one = launch(shell("trap 'echo bye; exit 7' TERM; echo ready; sleep 1000 & wait"));
+    const { process: parent, lines } = await lab.client(one);
+    parent.stdin?.write("go\n");
+    expect((await lines.next()).value).toBe(`ref ${one.externalName}`);
+    await kill(parent);
+    const ref = await lab.adapter.find(one.externalName);
+    expect(ref).toBe(one.externalName);
+    await untilLine(lab.adapter, one.externalName, "ready");
+    expect(isAlive(lab.leaderOf(one.externalName))).toBe(true);
+    expect(await lab.adapter.submit(one, never())).toBe(ref);
+    expect(await lab.adapter.cancel(one.externalName, 20)).toBe(true);
+    expect(await lab.adapter.status(one.externalName)).toMatchObject({ exitCode: 7, failure: null });
+    expect(texts(await readLines(lab.adapter, one.externalName))).toEqual(["ready", "bye"]);
+  });
+
+  test.each([0, 5, 20, 40, 60, 90])("of Longshore %i ms into a submit: never two starts", async (afterMs) => {
+    const one = launch(shell("cat /proc/sys/kernel/random/uuid"));
+    const { process: parent } = await lab.client(one);
+    parent.stdin?.write("go\n");
+    // Not for synchronisation: whatever the moment hits, the outcome must be the same.
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    await kill(parent);
+    const ref = await lab.adapter.submit(one, never());
+    expect(await lab.adapter.wait(ref, never())).toMatchObject({ phase: "exited", exitCode: 0 });
+    expect(texts(await readLines(lab.adapter, ref))).toHaveLength(1);
+  });
+
+  test("of Longshore before the whole order was given: nothing is claimed", async () => {
+    const path = fileURLToPath(new URL("../../../../adapters/runtime/process/supervisor.ts", import.meta.url));
+    const child = spawn(process.execPath, [path, "half"], { stdio: ["pipe", "pipe", "ignore"] });
+    lab.own(child);
+    const ended = once(child, "exit");
+    child.stdin.end('{"directory":"/nowhere","argv":["sh"');
+    expect(await ended).toEqual([2, null]);
+    expect(readdirSync(lab.harness.directory)).toEqual([]);
+  });
+
+  test("of a supervisor or a cleanup half-way leaves what the next listing removes", async () => {
+    await mkdir(join(lab.harness.directory, ".claim-999999999-longshore-x-a1", "work"), { recursive: true });
+    await mkdir(join(lab.harness.directory, `.claim-${process.pid}-longshore-y-a1`));
+    await mkdir(join(lab.harness.directory, ".trash-longshore-z-a1-00", "work"), { recursive: true });
+    expect(await Array.fromAsync(lab.adapter.list())).toEqual([]);
+    expect(readdirSync(lab.harness.directory)).toEqual([`.claim-${process.pid}-longshore-y-a1`]);
+    await rm(join(lab.harness.directory, `.claim-${process.pid}-longshore-y-a1`), { recursive: true });
+  });
+});
+
+describe("SIGTERM to the supervisor, as at the machine's shutdown", () => {
+  test("ends the job by its own means, and says that it was not the job's fault", async () => {
+    const ref = await lab.start(sleeper);
+    process.kill(lab.supervisorOf(ref), "SIGTERM");
+    const status = await lab.adapter.wait(ref, never());
+    expect(status).toMatchObject({ phase: "exited", exitCode: 0 });
+    expect(status.failure).toMatchObject({ category: "RUNTIME_UNAVAILABLE", providerCode: "SUPERVISOR_STOPPED" });
+    expect(texts(await readLines(lab.adapter, ref))).toEqual(["ready", "bye"]);
+  });
+});
+
+describe("a pid that was used again", () => {
+  test("is neither taken for the supervisor nor killed for the command", async () => {
+    const bystander = spawn("sleep", ["1000"], { detached: true, stdio: "ignore" });
+    lab.own(bystander);
+    const pid = bystander.pid ?? 0;
+    const one = launch(sleeper);
+    const { jobId, attempt, externalName } = one;
+    const gone = { pid, born: "an earlier boot:1" };
+    await mkdir(lab.file(externalName, "record"), { recursive: true });
+    const claim: Claim = { homeId: lab.homeId, jobId, attempt, externalName, cleanup: "always", supervisor: gone };
+    await writeFile(lab.file(externalName, "claim.json"), JSON.stringify(claim));
+    const startedAt = "2020-01-01T00:00:00.000Z";
+    await writeFile(lab.file(externalName, "record/started.json"), JSON.stringify({ leader: gone, startedAt }));
+    const status = await lab.adapter.status(externalName);
+    expect(status).toMatchObject({ phase: "exited", startedAt, failure: { providerCode: "SUPERVISOR_LOST" } });
+    expect(bystander.exitCode).toBeNull();
+    expect(bystander.signalCode).toBeNull();
+  });
+});
+
+describe("one start", () => {
+  test("of twenty submits in each of two processes", async () => {
+    const one = launch(shell("cat /proc/sys/kernel/random/uuid"));
+    const racers = [await lab.client(one, 10), await lab.client(one, 10)];
+    for (const { process: racer } of racers) racer.stdin?.write("go\n");
+    for (const { lines } of racers) {
+      for (let n = 0; n < 10; n++) expect((await lines.next()).value).toBe(`ref ${one.externalName}`);
+    }
+    await lab.adapter.wait(one.externalName, never());
+    expect(texts(await readLines(lab.adapter, one.externalName))).toHaveLength(1);
+    expect(readdirSync(lab.harness.directory)).toEqual([one.externalName]);
+  });
+});
+
+describe("an abort on the way", () => {
+  test.each([
+    { what: "of a job that is to be stopped undoes the start", reason: CANCELLED, left: [] as string[] },
+    { what: "because Longshore ends undoes nothing", reason: SHUTDOWN, left: ["own"] },
+  ])("$what", async ({ reason, left }) => {
+    const one = launch(sleeper);
+    const controller = new AbortController();
+    const submitted = lab.adapter.submit(one, controller.signal);
+    controller.abort(reason);
+    await expect(submitted).rejects.toBe(reason);
+    const names = readdirSync(lab.harness.directory).map((name) => (name === one.externalName ? "own" : name));
+    expect(names).toEqual(left);
+  });
+});
+
+describe("a damaged record", () => {
+  test("of a log is told, not skipped", async () => {
+    const ref = await lab.adapter.submit(launch(shell("echo one")), never());
+    await lab.adapter.wait(ref, never());
+    await writeFile(lab.file(ref, "log"), `${await readFile(lab.file(ref, "log"), "utf8")}garbage\n`);
+    await expect(readLines(lab.adapter, ref)).rejects.toThrow("line 2");
+  });
+
+  test("that a supervisor left torn at the end of a log is no line", async () => {
+    const ref = await lab.start(sleeper);
+    const waiting = lab.adapter.wait(ref, never());
+    process.kill(lab.supervisorOf(ref), "SIGKILL");
+    await waiting;
+    await writeFile(lab.file(ref, "log"), `${await readFile(lab.file(ref, "log"), "utf8")}o17000`);
+    expect(texts(await readLines(lab.adapter, ref))).toEqual(["ready"]);
+  });
+});
