@@ -6,6 +6,7 @@ import type { Clock } from "../../../engine/ports/clock.ts";
 import type { ExternalRef } from "../../../engine/ports/runtime.ts";
 import type { Engine } from "./client.ts";
 import { readJsonLines } from "./json-lines.ts";
+import { createOutsideKills } from "./outside-kills.ts";
 import { untilAborted } from "./waiting.ts";
 
 const FIRST_RETRY_MS = 50;
@@ -16,6 +17,8 @@ const LAST_RETRY_MS = 5_000;
  */
 const REPEAT_SECONDS = 600;
 const KEEP_ALIVE_MS = 30_000;
+/** Of all homes: a filter by label would hide that everything on this engine is being killed. */
+const FILTERS = { type: ["container"], event: ["kill", "die", "oom", "destroy"] };
 const MAX_OUTAGES = 64;
 
 /** One container that somebody waits for. */
@@ -35,6 +38,8 @@ export interface Watcher {
   watch(ref: ExternalRef): Vigil;
   /** Whether the engine was away when the container ended (by the engine's own clock). */
   wasLost(ref: ExternalRef, finishedAtMs: number | null): boolean;
+  /** Whether the container ended by a kill of which it is not yet known whether the engine did it as it goes away. */
+  isUndecided(ref: ExternalRef): boolean;
   /** Whether the engine reported that the container ran out of memory. */
   ranOutOfMemory(ref: ExternalRef): boolean;
   /** Drops what is known about a container that was removed. */
@@ -49,16 +54,18 @@ export interface WatcherOptions {
   clock: Clock;
   /** Which of this home's containers have not ended: one question for all of them. */
   alive(): Promise<Set<ExternalRef>>;
+  /** Whether Longshore itself asked it to end. */
+  isCancelled(ref: ExternalRef): boolean;
 }
 
 interface EngineEvent {
   Type?: string;
   Action?: string;
-  Actor?: { ID?: string };
+  Actor?: { ID?: string; Attributes?: Record<string, string> };
 }
 
 /** A watcher that connects when somebody first waits, and stays connected until it is closed. */
-export function createWatcher({ engine, homeId, clock, alive }: WatcherOptions): Watcher {
+export function createWatcher({ engine, homeId, clock, alive, isCancelled }: WatcherOptions): Watcher {
   const waiters = new Map<ExternalRef, Set<() => void>>();
   /** Not known to have survived the outage in which they were waited for. */
   const suspects = new Set<ExternalRef>();
@@ -74,11 +81,19 @@ export function createWatcher({ engine, homeId, clock, alive }: WatcherOptions):
   const wake = (ref: ExternalRef): void => {
     for (const wakeUp of waiters.get(ref) ?? []) wakeUp();
   };
-  const onEvent = (event: EngineEvent): void => {
-    const ref = event.Actor?.ID;
+  const kills = createOutsideKills((refs) => {
+    for (const ref of refs) wake(ref);
+  });
+  const onEvent = ({ Action: action, Actor: actor }: EngineEvent): void => {
+    const { ID: ref, Attributes: facts = {} } = actor ?? {};
     if (ref === undefined) return;
-    if (event.Action === "oom") outOfMemory.add(ref);
-    else wake(ref);
+    // Other people's containers count too: an engine that stops kills them all.
+    if (action === "kill" && !isCancelled(ref)) kills.killed(ref, facts.signal ?? "");
+    const held = action === "die" && kills.died(ref, facts.exitCode ?? "");
+    if (facts[LABELS.home] !== homeId) return kills.forget(ref);
+    if (action === "oom") outOfMemory.add(ref);
+    if (action === "destroy") kills.forget(ref);
+    if (action === "destroy" || (action === "die" && !held)) wake(ref);
   };
   /** Whoever waits and is not alive any more ended while nobody looked. */
   const resync = async (): Promise<void> => {
@@ -101,13 +116,14 @@ export function createWatcher({ engine, homeId, clock, alive }: WatcherOptions):
     isUp = false;
     up = Promise.withResolvers<void>();
     awaySince = clock();
+    for (const ref of kills.takeUndecided()) suspects.add(ref);
     for (const ref of waiters.keys()) suspects.add(ref);
   };
   /** Follows one connection to its end; resolves or throws, the stream is over in either case. */
   const follow = async (): Promise<void> => {
     const stream = await engine.open((client, abortSignal) => {
       const since = Math.floor(clock() / 1000) - REPEAT_SECONDS;
-      return client.getEvents({ since, filters: filtersOf(homeId), abortSignal } as GetEventsOptions);
+      return client.getEvents({ since, filters: FILTERS, abortSignal } as GetEventsOptions);
     }, closing.signal);
     try {
       // On the way to a remote engine something may forget the connection without telling either end.
@@ -169,18 +185,17 @@ export function createWatcher({ engine, homeId, clock, alive }: WatcherOptions):
       if (awaySince !== null && finishedAtMs >= awaySince) return true;
       return outages.some(({ from, to }) => finishedAtMs >= from && finishedAtMs <= to);
     },
+    isUndecided: (ref) => kills.isUndecided(ref) && !suspects.has(ref),
     ranOutOfMemory: (ref) => outOfMemory.has(ref),
     forget(ref) {
       suspects.delete(ref);
       outOfMemory.delete(ref);
+      kills.forget(ref);
     },
     async close(reason) {
       closing.abort(reason);
       await loop;
+      kills.takeUndecided();
     },
   };
-}
-
-function filtersOf(homeId: string): Record<string, string[]> {
-  return { type: ["container"], event: ["die", "oom", "destroy"], label: [`${LABELS.home}=${homeId}`] };
 }

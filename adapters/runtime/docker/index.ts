@@ -55,10 +55,10 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
   const ofHome = `${LABELS.home}=${homeId}`;
   const engine = createEngine(options);
   const networks = createNetworks(engine, homeId, maxConcurrent);
-  const watcher = createWatcher({ engine, homeId, clock, alive });
-  const starter = { engine, networks, homeId, allowed, pidsLimit, clock };
   /** What Longshore itself asked to end: its exit is nobody's failure. */
   const cancelled = new Set<ExternalRef>();
+  const watcher = createWatcher({ engine, homeId, clock, alive, isCancelled: (ref) => cancelled.has(ref) });
+  const starter = { engine, networks, homeId, allowed, pidsLimit, clock };
   /** The last answer about each listed container; good until its state changes. */
   const listed = new Map<ExternalRef, { state: string; status: RuntimeStatus }>();
   let disposing: Promise<void> | undefined;
@@ -81,11 +81,14 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
   };
   const classify = (found: ContainerInspectInfo): RuntimeStatus => {
     const finishedAtMs = Date.parse(found.State.FinishedAt);
-    return statusOf(found, {
+    const current = statusOf(found, {
       lost: watcher.wasLost(found.Id, finishedAtMs),
       cancelled: cancelled.has(found.Id),
       oomSeen: watcher.ranOutOfMemory(found.Id),
     });
+    // What a status says of an end must never change, so until that is decided there is no end.
+    if (current.phase !== "exited" || current.oom || !watcher.isUndecided(found.Id)) return current;
+    return { ...UNKNOWN_STATUS, phase: "running", startedAt: current.startedAt };
   };
   const status = async (ref: ExternalRef): Promise<RuntimeStatus> => {
     const found = await inspectOwn(ref);
@@ -150,6 +153,7 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
 
     async cleanup(ref) {
       if ((await inspectOwn(ref)) === undefined) return;
+      cancelled.add(ref);
       await removeContainer(engine, ref).catch((error: unknown) => {
         throw engineFailure(error, "remove a container");
       });

@@ -86,7 +86,8 @@ describeWith("docker", "docker runtime", () => {
     });
 
     it("drops every capability but those that are allowed and asked for", async () => {
-      const mask = async (spec: Partial<JobSpecInput>) => (await run(shell("grep CapEff /proc/self/status", spec))).out[0];
+      const mask = async (spec: Partial<JobSpecInput>) =>
+        (await run(shell("grep CapEff /proc/self/status", spec))).out[0];
       expect(await mask({})).toBe("CapEff:\t0000000000000000");
       expect(await mask({ security: { addCapabilities: ["CHOWN"] } })).toBe("CapEff:\t0000000000000001");
       const refusal = await refused(shell("true", { security: { addCapabilities: ["SYS_ADMIN"] } }));
@@ -116,8 +117,15 @@ describeWith("docker", "docker runtime", () => {
     });
 
     it("lets a plain command that heeds no signal be ended by SIGTERM", async () => {
-      const one = launchOf({ image: BUSYBOX_IMAGE }, { act: "shell", script: "" }, { spec: { network: { mode: "none" } } });
-      const ref = await adapter.submit({ ...one, spec: { ...one.spec, command: ["sleep", "1000"], args: [] } }, never());
+      const one = launchOf(
+        { image: BUSYBOX_IMAGE },
+        { act: "shell", script: "" },
+        { spec: { network: { mode: "none" } } },
+      );
+      const ref = await adapter.submit(
+        { ...one, spec: { ...one.spec, command: ["sleep", "1000"], args: [] } },
+        never(),
+      );
       expect(await adapter.cancel(ref, 100)).toBe(true);
       expect(await adapter.status(ref)).toMatchObject({ exitCode: 143, failure: null });
       await adapter.cleanup(ref);

@@ -1,3 +1,4 @@
+import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
 import { createServer, type Server, type Socket } from "node:net";
 import Docker from "dockerode";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -12,6 +13,8 @@ import { BUSYBOX_IMAGE, ensureBusybox, leftovers } from "../../../lab/docker.ts"
 import { freePort, pushImage, startRegistry, type TestRegistry } from "../../../lab/registry.ts";
 
 const CREDENTIALS = { username: "team-user", password: "correct-horse-battery" };
+/** Less than the busybox layer and more than any manifest. */
+const LAYER_BYTES = 64 * 1024;
 const never = () => new AbortController().signal;
 
 describeWith(["docker", "registry"], "docker runtime and registries", () => {
@@ -43,7 +46,11 @@ describeWith(["docker", "registry"], "docker runtime and registries", () => {
 
   const launch = (image: string, registryAuth?: RegistryAuth, reports: LaunchReport[] = []): Launch => {
     const spec = { image, network: { mode: "none" as const } };
-    const one = launchOf({}, { act: "print", lines: [], exitCode: 0 }, { spec, report: (report) => reports.push(report) });
+    const one = launchOf(
+      {},
+      { act: "print", lines: [], exitCode: 0 },
+      { spec, report: (report) => reports.push(report) },
+    );
     return registryAuth === undefined ? one : { ...one, registryAuth };
   };
   const runs = async (one: Launch): Promise<void> => {
@@ -120,6 +127,24 @@ describeWith(["docker", "registry"], "docker runtime and registries", () => {
     await expect(client.getImage(other).inspect()).rejects.toMatchObject({ statusCode: 404 });
   });
 
+  it("ends the engine's own download when it is aborted half-way", async () => {
+    const { server, host, stalled } = await slowRegistry(open.host);
+    const controller = new AbortController();
+    const reason = new Error("cancelled");
+    const reports: LaunchReport[] = [];
+    const one = launch(`${host}/team/box:1`, undefined, reports);
+    // The engine has what a test before pulled only until that was removed: this layer has to come again.
+    const submitted = adapter.submit(one, controller.signal);
+    const socket = await Promise.race([stalled, submitted.then(() => Promise.reject(new Error("nothing was pulled")))]);
+    const hungUp = new Promise((resolve) => socket.once("close", resolve));
+    controller.abort(reason);
+    await expect(submitted).rejects.toBe(reason);
+    await hungUp;
+    expect(await adapter.find(one.externalName)).toBeUndefined();
+    server.closeAllConnections();
+    await shut(server);
+  });
+
   it.each([
     ["a cancel", new Error("cancelled")],
     ["a shutdown", SHUTDOWN],
@@ -129,16 +154,33 @@ describeWith(["docker", "registry"], "docker runtime and registries", () => {
     const controller = new AbortController();
     const one = launch(`127.0.0.1:${port}/team/box:1`);
     const submitted = adapter.submit(one, controller.signal);
-    const hungUp = asked.promise.then((socket) => new Promise((resolve) => socket.once("close", resolve)));
-    await asked.promise;
+    const socket = await asked.promise;
     controller.abort(reason);
     await expect(submitted).rejects.toBe(reason);
-    // The engine itself stopped asking: its connection to the registry is gone.
-    await hungUp;
     expect(await adapter.find(one.externalName)).toBeUndefined();
+    socket.destroy();
     await shut(server);
   });
 });
+
+/** Passes everything on to a registry, but of a layer only the first bytes; `stalled` tells when the reader hangs up. */
+async function slowRegistry(target: string): Promise<{ server: HttpServer; host: string; stalled: Promise<Socket> }> {
+  const stalled = Promise.withResolvers<Socket>();
+  const server = createHttpServer((request, response) => {
+    void fetch(`http://${target}${request.url}`, { method: request.method ?? "GET", redirect: "follow" }).then(
+      async (answer) => {
+        const body = Buffer.from(await answer.arrayBuffer());
+        const headers = Object.fromEntries(answer.headers);
+        response.writeHead(answer.status, headers);
+        if (body.length < LAYER_BYTES) return response.end(body);
+        response.write(body.subarray(0, LAYER_BYTES));
+        stalled.resolve(request.socket);
+      },
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { server, host: `127.0.0.1:${(server.address() as { port: number }).port}`, stalled: stalled.promise };
+}
 
 async function listen(onSocket: (socket: Socket) => void): Promise<{ server: Server; port: number }> {
   const server = createServer((socket) => {
