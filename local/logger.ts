@@ -46,10 +46,10 @@ export function createLogger(options: {
       entries.map(([name, value]) => [name, value instanceof Error ? errorFields(value, withStack) : value]),
     );
   };
-  return {
-    debug: (fields, message) => log.debug(safe(fields), message),
-    info: (fields, message) => log.info(safe(fields), message),
-    warn: (fields, message) => log.warn(safe(fields), message),
-    error: (fields, message) => log.error(safe(fields), message),
-  };
+  const write =
+    (level: "debug" | "info" | "warn" | "error") =>
+    (fields: object, message: string): void => {
+      if (log.isLevelEnabled(level)) log[level](safe(fields), message);
+    };
+  return { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
 }

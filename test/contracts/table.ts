@@ -377,6 +377,14 @@ export function tableContract(name: string, make: () => Promise<Table>): void {
         expect(names(await all({ pk: "p", sk: { prefix: "\u{10FFFF}" } }))).toEqual(["\u{10FFFF}", "\u{10FFFF}z"]);
       });
 
+      it("compares prefixes and bounds by the bytes of UTF-8 too", async () => {
+        await seed("p", ["\uD7FF", "\uD7FFx", "\uE000", "\uFFFD", "\u{10000}", "\u{10000}x", "\u{10001}"]);
+        const within = async (sk: Query["sk"] & {}): Promise<string[]> => names(await all({ pk: "p", sk }));
+        expect(await within({ prefix: "\uD7FF" })).toEqual(["\uD7FF", "\uD7FFx"]);
+        expect(await within({ prefix: "\u{10000}", after: "\uE000" })).toEqual(["\u{10000}", "\u{10000}x"]);
+        expect(await within({ prefix: "\uE000", before: "\u{10000}" })).toEqual(["\uE000"]);
+      });
+
       it("pages: 100 items unless told otherwise, a cursor only when more may follow", async () => {
         const sks = Array.from({ length: 150 }, (_, n) => `${n}`.padStart(4, "0"));
         await seed("p", sks.slice(0, 100));

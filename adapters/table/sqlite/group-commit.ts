@@ -12,7 +12,7 @@ export interface Unit {
   reject(error: LongshoreError): void;
 }
 
-export interface GroupCommit {
+interface GroupCommit {
   enqueue(unit: Unit): void;
   /** Commits what waits, now. */
   drain(): void;

@@ -4,7 +4,7 @@ import type { Connection } from "./database.ts";
 /** Trimming waits for this many records that all consumers have passed, so that it costs little a commit. */
 const TRIM_BATCH = 256;
 
-export interface Outbox {
+interface Outbox {
   /** Inside a transaction: appends the event item to the feed. */
   append(item: Item): void;
   read(after: number, limit: number): FeedRecord[];
