@@ -1,11 +1,14 @@
 import { type Options, SingleBar } from "cli-progress";
-import type { Event, Heartbeat, PullProgress } from "../sdk/types.ts";
+import type { Event, Heartbeat, PullProgress, WaitReason } from "../sdk/types.ts";
 import type { Cli } from "./context.ts";
+import { plain } from "./table.ts";
 
 /** Tells on the standard error where a job stands. */
 export interface Display {
   event(event: Event): Promise<void>;
   heartbeat(heartbeat: Heartbeat): void;
+  /** Tells why the job waits, when that is news. */
+  waiting(reason: WaitReason | null): Promise<void>;
   /** Takes the bar away, so that a line can be written; idempotent. */
   clear(): void;
 }
@@ -16,6 +19,7 @@ const BYTES_PER_MIB = 1024 * 1024;
 export function createDisplay(cli: Cli): Display {
   let bar: SingleBar | undefined;
   let shown = "";
+  let why = "";
   const clear = () => {
     bar?.stop();
     bar = undefined;
@@ -28,8 +32,13 @@ export function createDisplay(cli: Cli): Display {
       shown = now;
       clear();
       const which = attempt > 1 ? ` (attempt ${attempt})` : "";
-      const what = phase === "pulling" && typeof data.image === "string" ? ` ${data.image}` : "";
+      const what = phase === "pulling" && typeof data.image === "string" ? ` ${plain(data.image)}` : "";
       await cli.note(cli.paint("dim", `${phase}${what}${which}`, "stderr"));
+    },
+    async waiting(reason) {
+      if (reason === null || reason.message === why) return;
+      why = reason.message;
+      await cli.note(cli.paint("dim", `waiting: ${plain(why)}`, "stderr"));
     },
     heartbeat({ progress }) {
       if (!progress || !isTerminal(cli)) return;
@@ -46,7 +55,8 @@ function startBar(cli: Cli, { totalBytes }: PullProgress): SingleBar {
     format: "pulling [{bar}] {percentage}% of {total} MiB",
     barCompleteChar: "=",
     barIncompleteChar: " ",
-    hideCursor: true,
+    // A second Ctrl-C leaves at once, and nobody would bring the cursor back.
+    hideCursor: false,
     clearOnComplete: true,
     // Ctrl-C cancels the job; the bar must not take the signal for itself.
     gracefulExit: false,

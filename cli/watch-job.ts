@@ -23,24 +23,32 @@ export async function watchJob(cli: Cli, submitted: Job): Promise<Job> {
   const { jobs } = cli.home.client;
   const { jobId } = submitted;
   const { signal } = abort;
-  const common = { signal, onReconnect: (error: Error) => void reconnecting(error) };
   let ended: Job | undefined;
-  async function reconnecting(error: Error): Promise<void> {
+  const onReconnect = (error: Error) => {
     display.clear();
-    await cli.note(cli.paint("dim", `connection lost (${error.message}); trying again`, "stderr"));
-  }
+    void cli.note(cli.paint("dim", `connection lost (${error.message}); trying again`, "stderr"));
+  };
   const logs = async () => {
     const onEnd = (job: Job) => {
       ended = job;
     };
-    for await (const line of jobs.followLogs(jobId, { ...common, onEnd })) {
+    for await (const line of jobs.followLogs(jobId, { signal, onEnd, onReconnect })) {
       display.clear();
       await (cli.json ? cli.print(JSON.stringify({ log: line })) : printLogLine(cli, line));
     }
   };
+  let queued = true;
+  const onHeartbeat = (heartbeat: Heartbeat) => {
+    if (cli.json) return;
+    display.heartbeat(heartbeat);
+    // A broken connection is told by the one who follows; here it only means that there is no news.
+    if (queued) void jobs.get(jobId, { signal }).then((job) => display.waiting(job.waitReason), ignore);
+  };
   const events = async () => {
-    const onHeartbeat = (heartbeat: Heartbeat) => (cli.json ? undefined : display.heartbeat(heartbeat));
-    for await (const event of jobs.followEvents(jobId, { ...common, onHeartbeat })) await showEvent(event);
+    for await (const event of jobs.followEvents(jobId, { signal, onHeartbeat })) {
+      queued = event.phase === "queued";
+      await showEvent(event);
+    }
   };
   const showEvent = (event: Event) => (cli.json ? cli.print(JSON.stringify({ event })) : display.event(event));
   try {
@@ -89,4 +97,8 @@ async function cancel(cli: Cli, submitted: Promise<Job>): Promise<void> {
     );
     if (!failed) await cli.note(`cannot cancel: ${plain(thrown instanceof Error ? thrown.message : String(thrown))}`);
   }
+}
+
+function ignore(): void {
+  return undefined;
 }
