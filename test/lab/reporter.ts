@@ -1,4 +1,4 @@
-import type { Reporter, TestModule, TestSuite } from "vitest/node";
+import type { Reporter, TestCase, TestModule, TestSuite } from "vitest/node";
 import { parseRequired } from "./counterparts.ts";
 import { leftContainers, localLeaks, RUN_DIR } from "./leaks.ts";
 
@@ -38,7 +38,8 @@ export default function createReporter(): Reporter {
 function printSkips(skips: Skip[]): void {
   if (skips.length === 0) return;
   console.log("\nNot run:");
-  for (const { title, reason, tests } of skips) console.log(`  ${title}: ${tests} tests (${reason})`);
+  for (const { title, reason, tests } of skips)
+    console.log(`  ${title}: ${tests === 1 ? "1 test" : `${tests} tests`} (${reason})`);
 }
 
 function skipsOf(module: TestModule): Skip[] {
@@ -47,19 +48,29 @@ function skipsOf(module: TestModule): Skip[] {
     const reason = suite.meta().skipReason;
     return reason ? [{ title: `${module.relativeModuleId} > ${suite.fullName}`, reason, tests: size(suite) }] : [];
   });
-  const undeclared = [...module.children.allTests("skipped")].filter(({ parent }) => !declaredReason(parent));
+  const single = [...module.children.allTests("skipped")].filter(({ parent }) => !isDeclared(parent));
   return [
     ...declared,
-    ...undeclared.map((test) => ({
+    ...single.map((test) => ({
       title: `${module.relativeModuleId} > ${test.fullName}`,
-      reason: "no reason given",
+      reason: reasonOf(test),
       tests: 1,
     })),
   ];
 }
 
-function declaredReason(parent: TestSuite | TestModule): boolean {
-  return parent.type === "suite" && (parent.meta().skipReason !== undefined || declaredReason(parent.parent));
+function reasonOf(test: TestCase): string {
+  const result = test.result();
+  const said = test.meta().skipReason ?? (result.state === "skipped" ? result.note : undefined);
+  return said ?? (isBroken(test.parent) ? "its suite could not be set up" : "no reason given");
+}
+
+function isBroken(parent: TestSuite | TestModule): boolean {
+  return parent.errors().length > 0 || (parent.type === "suite" && isBroken(parent.parent));
+}
+
+function isDeclared(parent: TestSuite | TestModule): boolean {
+  return parent.type === "suite" && (parent.meta().skipReason !== undefined || isDeclared(parent.parent));
 }
 
 function size(suite: TestSuite): number {

@@ -33,10 +33,12 @@ describe("a run of tests", () => {
     expect(exitCode).toBe(1);
   });
 
-  it("shows a skip that gives no reason", async () => {
-    const { output, lastLine } = await runSample("silent-skip", NO_ENGINE);
-    expect(output).toContain("is left out in silence: 1 tests (no reason given)");
-    expect(lastLine).toBe("0 passed, 0 failed, 1 skipped");
+  it("shows the skip of a single test with its reason, or that it gives none", async () => {
+    const { output, lastLine } = await runSample("single-skips", NO_ENGINE);
+    expect(output).toContain("is left out in silence: 1 test (no reason given)");
+    expect(output).toContain("is left out by its options: 1 test (the moon is full)");
+    expect(output).toContain("leaves itself out: 1 test (the sun shines)");
+    expect(lastLine).toBe("0 passed, 0 failed, 3 skipped");
   });
 
   it("fails for files and processes that its tests left behind", async () => {
@@ -49,8 +51,9 @@ describe("a run of tests", () => {
   });
 
   it("fails for an error outside of its tests", async () => {
-    const { exitCode, lastLine } = await runSample("broken", NO_ENGINE);
-    expect(lastLine).toBe("1 passed, 1 failed");
+    const { exitCode, output, lastLine } = await runSample("broken", NO_ENGINE);
+    expect(output).toContain("never runs: 1 test (its suite could not be set up)");
+    expect(lastLine).toBe("1 passed, 2 failed, 1 skipped");
     expect(exitCode).toBe(1);
   });
 });

@@ -1,7 +1,12 @@
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { runSteps } from "./steps.ts";
 
 describe("a gate", () => {
+  // The names of these steps would read like those of the gate that runs this test.
+  beforeEach(() => {
+    vi.spyOn(console, "log").mockReturnValue();
+  });
+
   it("goes on after a failure and names every step that failed", async () => {
     const failed = await runSteps([
       { name: "first", command: ["node", "-e", "process.exit(3)"] },
@@ -9,6 +14,7 @@ describe("a gate", () => {
       { name: "third", command: ["node", "-e", `process.kill(process.pid, "SIGKILL")`] },
       { name: "fourth", command: ["no-such-program"] },
     ]);
+    expect(console.log).toHaveBeenCalledWith(`\n=== fourth: no-such-program`);
     expect(failed).toEqual([
       "first (exit 3)",
       expect.stringMatching(/^third \(.*SIGKILL/),

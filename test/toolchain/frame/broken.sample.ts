@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 describe("a suite whose clean-up fails", () => {
   afterAll(() => {
@@ -6,5 +6,14 @@ describe("a suite whose clean-up fails", () => {
   });
   it("passes all the same", () => {
     expect("a".length).toBe(1);
+  });
+});
+
+describe("a suite whose set-up fails", () => {
+  beforeAll(() => {
+    throw new Error("the set-up failed");
+  });
+  it("never runs", () => {
+    expect.unreachable("the set-up failed");
   });
 });
