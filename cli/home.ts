@@ -18,7 +18,7 @@ export interface LinkOptions {
   io: Pick<Io, "env" | "openHome">;
   /** How long a home that was lost may take to come back before this process hosts one itself, milliseconds. */
   returnMs?: number;
-  /** How long the data directory may be held by a home that does not answer yet, milliseconds. */
+  /** How long the data directory may be held by a home that is starting, or takes its 10 s to stop, milliseconds. */
   lockedMs?: number;
 }
 
@@ -30,7 +30,7 @@ const RETRY_MS = 100;
  * in this process until the link is disposed of. A home that stops answering is looked for again.
  * @throws UsageError for an endpoint that is none.
  */
-export function linkHome({ endpoint, io, returnMs = 3000, lockedMs = 10_000 }: LinkOptions): HomeLink {
+export function linkHome({ endpoint, io, returnMs = 3000, lockedMs = 15_000 }: LinkOptions): HomeLink {
   let hosted: EmbeddedHome | undefined;
   let place: Promise<string> | undefined;
   let wasLost = false;

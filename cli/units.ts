@@ -2,7 +2,7 @@ import ms, { type StringValue } from "ms";
 import { UsageError } from "./context.ts";
 
 /** A span such as `10m`, `1.5h` or `90s` in milliseconds; undefined when the text is none. */
-export function spanMs(text: string): number | undefined {
+function spanMs(text: string): number | undefined {
   if (!/^\d+(\.\d+)? ?[a-z]+$/i.test(text)) return undefined;
   const span = ms(text as StringValue);
   return Number.isFinite(span) ? span : undefined;

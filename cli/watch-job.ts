@@ -84,18 +84,16 @@ export function cancelOnSignal(cli: Cli, job: Promise<Job>): () => void {
 }
 
 async function cancel(cli: Cli, submitted: Promise<Job>): Promise<void> {
+  // A submit that failed is told by the one who made it.
+  const job = await submitted.catch(ignore);
+  if (!job) return;
   try {
-    const { jobId } = await submitted;
-    await cli.note(`cancelling ${jobId}; another Ctrl-C leaves without waiting`);
-    await cli.home.client.jobs.cancel(jobId);
+    await cli.note(`cancelling ${job.jobId}; another Ctrl-C leaves without waiting`);
+    await cli.home.client.jobs.cancel(job.jobId);
   } catch (thrown) {
-    // It ended before it could be cancelled. A submit that failed is told by the one who made it.
+    // It ended before it could be cancelled.
     if (thrown instanceof ApiError && thrown.status === 409) return;
-    const failed = await submitted.then(
-      () => false,
-      () => true,
-    );
-    if (!failed) await cli.note(`cannot cancel: ${plain(thrown instanceof Error ? thrown.message : String(thrown))}`);
+    await cli.note(`cannot cancel: ${plain(thrown instanceof Error ? thrown.message : String(thrown))}`);
   }
 }
 

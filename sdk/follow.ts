@@ -111,18 +111,18 @@ async function* connect(
     const decoder = new TextDecoder();
     const reader = response.body.getReader();
     for (;;) {
-      const { done, value } = await watch(reader.read());
+      const { done, value } = await watch(reader.read()).catch(brokeOff);
       if (done) return;
       parser.feed(decoder.decode(value, { stream: true }));
       yield* complete.splice(0);
     }
-  } catch (thrown) {
-    options.signal?.throwIfAborted();
-    if (thrown instanceof ApiError || thrown instanceof ConnectionError) throw thrown;
-    throw new ConnectionError("the stream broke off", thrown);
   } finally {
     connection.abort();
   }
+}
+
+function brokeOff(thrown: unknown): never {
+  throw thrown instanceof ConnectionError ? thrown : new ConnectionError("the stream broke off", thrown);
 }
 
 function numberOf(message: EventSourceMessage): number {

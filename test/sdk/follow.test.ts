@@ -157,6 +157,17 @@ describe("a stream that breaks", () => {
 });
 
 describe("a stream", () => {
+  it("tells what keeps it from finding its endpoint, and does not take that for a broken connection", async () => {
+    let asked = 0;
+    const url = async () => {
+      asked += 1;
+      throw new Error("the ledger is broken");
+    };
+    const lost = createClient({ endpoint: { url, lost: () => undefined } });
+    await expect(Array.fromAsync(lost.jobs.followLogs(JOB_ID, atOnce))).rejects.toThrow("the ledger is broken");
+    expect(asked).toBe(1);
+  });
+
   it("is refused at once when Longshore refuses it", async () => {
     server.routes[LOGS] = (_, response) => problem(response, { status: 404, code: "NOT_FOUND", detail: "no such job" });
     await expect(collect()).rejects.toMatchObject({ name: "ApiError", status: 404, message: "no such job" });
