@@ -161,7 +161,7 @@ export function createFilesystemObjects(options: { directory: string }): Objects
       if (!name.endsWith("/")) {
         const found = path.startsWith(prefix) && isSegment(name) ? await find(path, pathOf(path)) : undefined;
         if (found !== undefined) yield { key: path, sizeBytes: found.sizeBytes, storedAt: found.storedAt };
-      } else if (path.startsWith(prefix) || prefix.startsWith(path)) {
+      } else if (path.startsWith(prefix)) {
         yield* walk([...segments, name.slice(0, -1)], prefix);
       }
     }
@@ -226,7 +226,7 @@ export function createFilesystemObjects(options: { directory: string }): Objects
       if (!segments.every(isSegment) || !PARTIAL.test(last) || prefix.length > MAX_KEY_BYTES) {
         throw new LongshoreError("VALIDATION", "a prefix must be the beginning of an object's key");
       }
-      yield* walk(segments.length === 0 ? [] : segments, prefix);
+      yield* walk(segments, prefix);
     },
   };
 }
