@@ -203,4 +203,17 @@ describe("a home that stops answering", () => {
     expect(home.embedded()).toBe(true);
     running = await startContractServer();
   });
+
+  it("is not opened a second time when the one in this process drops a connection", async () => {
+    const home = link({});
+    let calls = 0;
+    embedded.routes["GET /runtimes"] = (_, response) => {
+      calls += 1;
+      if (calls === 1) response.destroy();
+      else json(response, { items: [] });
+    };
+    expect(await home.client.runtimes.list()).toEqual([]);
+    expect(calls).toBe(2);
+    expect(opened).toHaveLength(1);
+  });
 });
