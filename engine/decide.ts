@@ -163,10 +163,12 @@ function exit(draft: Draft, occurrence: Extract<Occurrence, { type: "EXIT" }>): 
     });
   }
   const begun = startedAt ?? attempt?.startedAt ?? null;
+  // The runtime's own time replaces the one that was noted when it answered: else a short job would end before it began.
+  const isFirst = draft.job.startedAt === null || draft.job.startedAt === attempt?.startedAt;
   draft.setJob({
     status: "RUNNING",
     phase: "collecting",
-    startedAt: draft.job.startedAt ?? begun,
+    startedAt: isFirst ? begun : draft.job.startedAt,
     externalRef: externalRef ?? draft.job.externalRef,
   });
   draft.event("EXITED", { exitCode: facts.exitCode, oom: facts.oom, failure: facts.failure?.category ?? null });
