@@ -139,10 +139,11 @@ async function* logMessages(
   try {
     // A reader that comes back gets what follows its last line; a new one may ask for the end of what is there.
     if (resumed === undefined && tail !== undefined) {
-      for await (const line of selectLines(readLogs(deps.ctx, job, { after, signal }), params)) {
+      // What was left out is not followed either: `tail=0` means only what comes from now on.
+      const there = noted(readLogs(deps.ctx, job, { after, signal }), (line) => {
         after = line.seq;
-        yield { id: line.seq, event: "log", data: line };
-      }
+      });
+      for await (const line of selectLines(there, params)) yield { id: line.seq, event: "log", data: line };
     }
     const lines = followLogs(deps.ctx, job, { after, signal, changed: () => subscription.next(signal) });
     for await (const line of selectLines(lines, rest)) yield { id: line.seq, event: "log", data: line };
@@ -183,4 +184,11 @@ async function* formatted(messages: AsyncIterable<SseMessage>): AsyncGenerator<s
 
 async function* one(text: string): AsyncGenerator<string> {
   yield text;
+}
+
+async function* noted(lines: AsyncIterable<LogLine>, note: (line: LogLine) => void): AsyncGenerator<LogLine> {
+  for await (const line of lines) {
+    note(line);
+    yield line;
+  }
 }
