@@ -1,0 +1,30 @@
+import { afterAll, beforeAll, describe } from "vitest";
+import { describeWith } from "../lab/counterparts.ts";
+import type { Target } from "./client.ts";
+import { collections } from "./collections.ts";
+import { happyLives } from "./happy.ts";
+import { type LocalHome, startLocalHome } from "./local-home.ts";
+import { DOCKER, dockerJob, PROCESS, processJob, STUB } from "./runtimes.ts";
+import { streams } from "./streams.ts";
+
+let home: LocalHome;
+const target: Target = { api: () => home.api() };
+
+beforeAll(async () => {
+  home = await startLocalHome();
+});
+afterAll(async () => {
+  await home.dispose();
+});
+
+describe("a local home", () => {
+  happyLives(target, STUB);
+  happyLives(target, PROCESS);
+  collections(target);
+  streams(target, { name: "process", job: processJob });
+});
+
+describeWith("docker", "a local home with Docker", () => {
+  happyLives(target, DOCKER);
+  streams(target, { name: "docker", job: dockerJob });
+});
