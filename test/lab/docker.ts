@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
@@ -9,6 +10,8 @@ import { LABELS } from "../../engine/naming.ts";
 
 /** The image that the tests run: Debian's static busybox and nothing else. */
 export const BUSYBOX_IMAGE = "longshore-test/busybox:1";
+
+const UNIQUE_BYTES = 256 * 1024;
 
 const run = promisify(execFile);
 
@@ -37,17 +40,26 @@ export async function ensureBusybox(client: Docker = new Docker()): Promise<stri
       },
     );
   if (there) return BUSYBOX_IMAGE;
-  const [repo, tag] = BUSYBOX_IMAGE.split(":") as [string, string];
-  const archive = Readable.from([await busyboxTar()]);
+  await importBusybox(BUSYBOX_IMAGE, client);
+  return BUSYBOX_IMAGE;
+}
+
+/** Makes a busybox image of another name whose one layer no other image shares: pulling it moves bytes. */
+export async function makeUniqueImage(name: string, client: Docker = new Docker()): Promise<void> {
+  await importBusybox(name, client, randomBytes(UNIQUE_BYTES));
+}
+
+async function importBusybox(name: string, client: Docker, extra?: Buffer): Promise<void> {
+  const [repo, tag] = name.split(":") as [string, string];
+  const archive = Readable.from([await busyboxTar(extra)]);
   const answer: NodeJS.ReadableStream = await client.importImage(archive, { repo, tag });
   const said = (await buffer(answer)).toString();
   // The engine answers 200 before it has read the tar: a failure is in the body.
   if (said.includes('"error"')) throw new Error(`docker import failed: ${said}`);
-  return BUSYBOX_IMAGE;
 }
 
 /** A root file system: /bin/busybox, a link for each of its applets, and the few files that programs look for. */
-async function busyboxTar(): Promise<Buffer> {
+async function busyboxTar(extra?: Buffer): Promise<Buffer> {
   const { stdout } = await run("busybox", ["--list"]);
   const archive = pack();
   archive.entry({ name: "bin/", type: "directory", mode: 0o755 });
@@ -58,6 +70,7 @@ async function busyboxTar(): Promise<Buffer> {
   for (const applet of stdout.split("\n").filter((name) => name !== "" && name !== "busybox")) {
     archive.entry({ name: `bin/${applet}`, type: "symlink", linkname: "busybox" });
   }
+  if (extra !== undefined) archive.entry({ name: "extra" }, extra);
   archive.finalize();
   return await buffer(archive);
 }
