@@ -15,7 +15,7 @@ export function rule(code: string, message: string): { error: string; params: { 
 const atMost = (max: number, unit = "characters") => `must have at most ${max} ${unit}`;
 
 /** Text of bounded length, in UTF-16 units. */
-export const text = (max: number, min = 1) => z.string().min(min).max(max);
+const text = (max: number, min = 1) => z.string().min(min).max(max);
 
 /** A whole number inside inclusive bounds. */
 export const whole = (min: number, max: number) => z.int().min(min).max(max);
@@ -55,7 +55,7 @@ export const mountTarget = mountSource.refine(
   rule("mount_over_root", "must not be the root directory"),
 );
 
-export const argument = z
+const argument = z
   .string()
   .refine(
     (value) => Buffer.byteLength(value) <= SPEC_LIMITS.argumentBytes,

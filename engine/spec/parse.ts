@@ -30,7 +30,7 @@ export function parseJobSpec(input: unknown): JobSpec {
 }
 
 /** The error of a spec that cannot be accepted; its message shows the first violations, `violations` has them all. */
-export function invalidSpec(violations: Violation[]): LongshoreError {
+function invalidSpec(violations: Violation[]): LongshoreError {
   const listed = violations.slice(0, SPEC_LIMITS.violations);
   const shown = listed.slice(0, SHOWN_IN_MESSAGE).map(({ path, message }) => `${path}: ${message}`);
   const more = violations.length - shown.length;

@@ -39,6 +39,7 @@ describe("a masker", () => {
     expect(createMasker(["abcdefgh", "efghijkl"])("<abcdefghijkl>")).toBe(`<${REDACTED}>`);
     expect(createMasker(["abcdef", "abcdefghi"])("<abcdefghi abcdef>")).toBe(`<${REDACTED} ${REDACTED}>`);
     expect(createMasker(["aaaaaa"])("aaaaaaaaa")).toBe(REDACTED);
+    expect(createMasker(["xxabcdefyy", "abcdef"])("xxabcdefzz")).toBe(`xx${REDACTED}zz`);
     expect(hidden("abcdef", "abcdefabcdef")).toBe(REDACTED + REDACTED);
   });
 
@@ -51,7 +52,7 @@ describe("a masker", () => {
   });
 
   test("hides a value that stands without the spaces around it", () => {
-    expect(hidden("hunter22\n", "pw=hunter22.")).toBe(`pw=${REDACTED}.`);
+    expect(hidden(" hunter22\t", "pw=hunter22.")).toBe(`pw=${REDACTED}.`);
   });
 
   test("finds a value in base64 of longer data at each of the three offsets, in both alphabets", () => {
@@ -90,6 +91,7 @@ describe("a masker", () => {
     for (const form of [percent, units.map((unit) => `\\u${unit}`).join(""), "pä\\/ss wörd", "p\\xc3\\xa4/ss wörd"]) {
       expect(hidden(value, back(form))).toBe(back(REDACTED));
     }
+    expect(hidden(value, back("p\\\\u00e4\\\\/ss w\\\\u00f6rd"))).toBe(back(REDACTED));
     expect(hidden("key😀key", '"key\\uD83D\\ude00key"')).toBe(`"${REDACTED}"`);
     expect(hidden("a b+c d", "q=a+b+c+d")).toBe("q=a+b+c+d");
     expect(hidden("a b+c d", "q=a+b%2Bc+d")).toBe(`q=${REDACTED}`);

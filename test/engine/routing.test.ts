@@ -185,7 +185,7 @@ describe("a runtime's verdict", () => {
       "placement",
       "docker: placement hints are not supported (the spec has arch, zone)",
     ],
-  ])("names what it lacks: %s", (_, asked, capabilities, path, message) => {
+  ])("names what it lacks: %s", (...[, asked, capabilities, path, message]) => {
     const verdict = judgeRuntime(spec(asked), without("docker", capabilities));
     expect(verdict).toEqual({ runtime: "docker", fits: false, reasons: [{ code: "unsupported", message, path }] });
     expect(judgeRuntime(spec(asked), runtime("docker")).fits).toBe(true);
@@ -227,7 +227,7 @@ describe("a runtime's verdict", () => {
       "artifacts.maxBytes",
       "lambda: maximum size of artifacts is 10 bytes but the spec asks for 11 bytes",
     ],
-  ])("names the limit and the request: %s", (_, asked, constraints, path, message) => {
+  ])("names the limit and the request: %s", (...[, asked, constraints, path, message]) => {
     const verdict = judgeRuntime(spec(asked), limited("lambda", constraints));
     expect(verdict.reasons).toEqual([{ code: "limit_exceeded", message, path }]);
     const enough = Object.fromEntries(Object.entries(constraints).map(([key, limit]) => [key, (limit ?? 0) + 2700]));

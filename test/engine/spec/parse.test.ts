@@ -57,7 +57,7 @@ describe("a spec that says nothing but its image", () => {
 
   test("gives two jobs nothing to share", () => {
     const first = parseJobSpec({ image: IMAGE });
-    first.env["A"] = "1";
+    first.env.A = "1";
     first.retry.on.pop();
     first.args.push("x");
     const second = parseJobSpec({ image: IMAGE });
@@ -160,7 +160,7 @@ describe("what is no spec", () => {
 
   test("what is endless ends", () => {
     const cycle: Record<string, unknown> = { image: IMAGE };
-    cycle["env"] = { A: cycle };
+    cycle.env = { A: cycle };
     expect(faults(cycle)).toEqual(["env too_big"]);
     const deep = JSON.parse(`${'{"a":'.repeat(5000)}1${"}".repeat(5000)}`);
     expect(faults(deep)).toEqual(["a too_big"]);
@@ -205,7 +205,7 @@ describe("the environment", () => {
 
   test("has at most 128 KiB, as the kernel counts them", () => {
     const room = 128 * 1024 - "A".length - 2;
-    expect(parseJobSpec(withImage({ env: { A: "x".repeat(room) } })).env["A"]).toHaveLength(room);
+    expect(parseJobSpec(withImage({ env: { A: "x".repeat(room) } })).env.A).toHaveLength(room);
     expect(faults(withImage({ env: { A: "x".repeat(room + 1) } }))).toEqual(["env too_many_bytes"]);
     expect(faults(withImage({ env: { A: "é".repeat(room / 2 + 1) } }))).toEqual(["env too_many_bytes"]);
   });

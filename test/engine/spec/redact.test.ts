@@ -45,7 +45,7 @@ describe("a redacted spec", () => {
       env,
       sensitive: ["MY_ODD_NAME"],
       sidecars: [container],
-      initContainers: [{ ...container, name: "b" }],
+      initContainers: [{ name: "b", image: IMAGE, env: { ...env, DB_PASSWORD: "hunter3" } }],
     });
     const hidden = {
       DB_PASSWORD: REDACTED,
@@ -59,7 +59,13 @@ describe("a redacted spec", () => {
       hidden,
       hidden,
     ]);
-    expect(secretValues.sort()).toEqual(["hunter2", "odd-value", "pw-of-cache", "redis://:pw-of-cache@cache/0"]);
+    expect(secretValues.sort()).toEqual([
+      "hunter2",
+      "hunter3",
+      "odd-value",
+      "pw-of-cache",
+      "redis://:pw-of-cache@cache/0",
+    ]);
   });
 
   test("hides a value wherever else it occurs, in whatever form", () => {
@@ -80,7 +86,7 @@ describe("a redacted spec", () => {
     });
     const text = canonicalJson(redacted);
     for (const form of [value, coded, encodeURIComponent(value)]) expect(text).not.toContain(form);
-    expect(redacted.env["NOTE"]).toBe(`it is ${REDACTED}!`);
+    expect(redacted.env.NOTE).toBe(`it is ${REDACTED}!`);
     expect(redacted.image).toBe(`registry.example/${REDACTED}:1`);
     expect(redacted.labels).toEqual({ a: "hunter2" });
   });
