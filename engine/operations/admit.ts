@@ -2,7 +2,7 @@ import type { EngineContext } from "../context.ts";
 import type { JobId } from "../ids.ts";
 import { advance, NoSlotError } from "../ledger/advance.ts";
 import { recordOf } from "../ledger/items.ts";
-import { readWaiting } from "../ledger/read.ts";
+import { readWaiting, slotsInUse } from "../ledger/read.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { executionName } from "../naming.ts";
 
@@ -15,23 +15,26 @@ const PAGE = 50;
  * starts their executions. May run twice at once: only the commit of a slot decides.
  */
 export async function admitWaiting(ctx: EngineContext, runtime: string): Promise<void> {
+  let free = await freeSlots(ctx, runtime);
   let cursor: string | undefined;
-  do {
-    const page = await readWaiting(
-      ctx.ledger,
-      runtime,
-      cursor === undefined ? { limit: PAGE } : { limit: PAGE, cursor },
-    );
-    const candidates = page.items.map((item) => recordOf<JobRecord>(item));
-    const admitted = await Promise.all(candidates.map((job) => admit(ctx, job)));
-    // A job refused for its own concurrency key lets others pass; one without a key means that the runtime is full.
-    const full = candidates.some((job, i) => admitted[i] === "no-slot" && job.concurrencyKey === null);
-    if (full) return;
+  while (free > 0) {
+    const limit = Math.min(free, PAGE);
+    const page = await readWaiting(ctx.ledger, runtime, cursor === undefined ? { limit } : { limit, cursor });
+    const jobs = page.items.map((item) => recordOf<JobRecord>(item));
+    const outcomes = await Promise.all(jobs.map((job) => admit(ctx, job)));
+    // A job that its own concurrency key holds back lets those behind it pass; any other was refused for want of a slot.
+    if (jobs.some((job, i) => outcomes[i] === "no-slot" && job.concurrencyKey === null)) return;
+    free -= outcomes.filter((outcome) => outcome === "admitted").length;
     cursor = page.cursor;
-  } while (cursor !== undefined);
+    if (cursor === undefined) return;
+  }
 }
 
-async function admit(ctx: EngineContext, { jobId, attempt }: JobRecord): Promise<"admitted" | "no-slot" | "passed"> {
+async function freeSlots({ ledger }: EngineContext, runtime: string): Promise<number> {
+  return ledger.limits.maxConcurrent(runtime) - (await slotsInUse(ledger, runtime));
+}
+
+async function admit(ctx: EngineContext, { jobId, attempt }: JobRecord): Promise<"admitted" | "passed" | "no-slot"> {
   try {
     const slotShard = Math.floor(ctx.random() * ctx.ledger.limits.shards);
     const decision = await advance(ctx.ledger, jobId, { type: "ADMIT", attempt, slotShard });
