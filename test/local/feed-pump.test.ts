@@ -130,6 +130,7 @@ describe("the feed pump", () => {
     await entered.promise;
     const order: string[] = [];
     const stopping = pump.stop().then(() => order.push("stopped"));
+    await new Promise(setImmediate);
     order.push("released");
     gate.resolve();
     await stopping;
