@@ -62,7 +62,7 @@ function script(act: Act): string {
 }
 
 /** The default translation of an act. */
-export function shellProgram(act: Act): Program {
+function shellProgram(act: Act): Program {
   const args = act.act === "shell" ? [...(act.args ?? [])] : [];
   return { command: ["sh", "-c", script(act), "sh"], args, env: {} };
 }

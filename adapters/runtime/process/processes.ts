@@ -40,7 +40,7 @@ export function signalGroup(leaderPid: number, signal: NodeJS.Signals): boolean 
  * carry the attempt's markers in the environment they were started with, which finds the ones that called setsid.
  * What did that and cleared its environment as well is not found; nor is anything where there is no /proc.
  */
-export function survivors(marks: Record<string, string>, leaderPid: number | null): number[] {
+function survivors(marks: Record<string, string>, leaderPid: number | null): number[] {
   if (process.platform !== "linux") return [];
   const wanted = Object.entries(marks).map(([name, value]) => `\0${name}=${value}\0`);
   const found: number[] = [];

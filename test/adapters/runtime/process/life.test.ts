@@ -1,7 +1,10 @@
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { claim } from "../../../../adapters/runtime/process/claim.ts";
+import { orderOf } from "../../../../adapters/runtime/process/spec.ts";
+import { supervise } from "../../../../adapters/runtime/process/supervise.ts";
 import { readLines, texts } from "../../../contracts/runtime-harness.ts";
 import { processesUnder } from "./harness.ts";
 import { launch, never, shell, sleeper, stubborn, useProcessLab } from "./lab.ts";
@@ -184,10 +187,39 @@ describe("everything ends with the command", () => {
     expect(await lab.adapter.cancel(deaf, 0)).toBe(false);
   });
 
+  test("a cancel that nobody woke the supervisor for is taken up right after the start", async () => {
+    const { directory } = lab.harness;
+    const one = launch(stubborn);
+    const order = orderOf(one, { homeId: lab.homeId, directory, path: "/usr/bin:/bin" });
+    const path = claim(order) ?? "taken";
+    const life = supervise(path, order, 0o022);
+    // The command is just being started: too late for the look before it.
+    writeFileSync(join(path, "cancel.json"), JSON.stringify({ graceSeconds: 0 }));
+    await life.ended;
+    expect(await lab.adapter.status(one.externalName)).toMatchObject({ exitCode: 137, failure: null });
+  });
+
+  test("a cancel that was there before the start prevents it", async () => {
+    const { directory } = lab.harness;
+    const one = launch(shell("touch started"));
+    const order = orderOf(one, { homeId: lab.homeId, directory, path: "/usr/bin:/bin" });
+    const path = claim(order) ?? "taken";
+    expect(claim(order)).toBeUndefined();
+    await writeFile(join(path, "cancel.json"), JSON.stringify({ graceSeconds: 10 }));
+    await supervise(path, order, 0o022).ended;
+    expect(await lab.adapter.status(one.externalName)).toMatchObject({
+      phase: "exited",
+      exitCode: null,
+      startedAt: null,
+    });
+    expect(readdirSync(join(path, "work"))).toEqual([]);
+    expect(await lab.adapter.submit(one, never())).toBe(one.externalName);
+  });
+
   test("a second cancel with less patience shortens the first one's grace", async () => {
     const ref = await lab.start(stubborn);
     const first = lab.adapter.cancel(ref, 1_000);
-    expect(await lab.adapter.cancel(ref, 0)).toBe(true);
+    expect(await lab.adapter.cancel(ref, 1)).toBe(true);
     expect(await first).toBe(true);
     expect(await lab.adapter.status(ref)).toMatchObject({ exitCode: 137, failure: null });
   });
