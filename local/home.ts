@@ -21,7 +21,7 @@ import { makeHandler as query } from "../functions/query.ts";
 import { makeHandler as reconcile } from "../functions/reconcile.ts";
 import { makeHandler as streamed } from "../functions/stream.ts";
 import { makeHandler as submit } from "../functions/submit.ts";
-import { createBackground } from "./background.ts";
+import { atMost, createBackground } from "./background.ts";
 import { createChanges } from "./changes.ts";
 import { createFeedPump } from "./feed-pump.ts";
 import { openGateway } from "./gateway.ts";
@@ -43,7 +43,7 @@ export interface Home {
 }
 
 const DAY_SECONDS = 24 * 3600;
-/** How long background work, such as a container's stop, may take when the home closes. */
+/** How long what is at work, such as a clean-up or a container's stop, may take when the home closes. */
 const CLOSE_PATIENCE_MS = 3000;
 
 /**
@@ -109,9 +109,9 @@ export async function openHome(
     reconcile: reconcile(ctx),
   };
   // In this order things end: no more news, launches let go, executions ended, watchers gone, the last work done.
-  opened.defer(() => background.settle(CLOSE_PATIENCE_MS));
+  opened.defer(() => atMost(CLOSE_PATIENCE_MS, background.settled()));
   opened.defer(() => watcher.close());
-  opened.defer(() => orchestrator.close());
+  opened.defer(() => atMost(CLOSE_PATIENCE_MS, orchestrator.close()));
   opened.defer(() => inflight.shutDown());
 
   await runtimes.refresh();

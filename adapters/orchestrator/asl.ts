@@ -19,7 +19,10 @@ export interface AslOptions {
 }
 
 export interface AslOrchestrator extends Orchestrator {
-  /** Ends every execution where it stands; the next start of the home takes their jobs up. Idempotent. */
+  /**
+   * Ends every execution where it stands and waits for the functions that are at work; the next start of the home takes
+   * the jobs up. Idempotent.
+   */
   close(): Promise<void>;
 }
 
@@ -56,7 +59,16 @@ export function createAslOrchestrator(options: AslOptions): AslOrchestrator {
   const running = new Map<string, { abort: () => void; done: Promise<void> }>();
   const ended = new Set<string>();
   const waiting = new Map<string, Waiting>();
+  const handling = new Set<Promise<unknown>>();
   let closed = false;
+
+  /** Calls a function and remembers that it is at work, so that `close` can wait for it. */
+  function call(handler: TaskHandler, payload: unknown): Promise<unknown> {
+    const work = handler(payload);
+    const done = work.catch(() => undefined).finally(() => handling.delete(done));
+    handling.add(done);
+    return work;
+  }
 
   function waitForToken(token: string): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -67,11 +79,12 @@ export function createAslOrchestrator(options: AslOptions): AslOrchestrator {
   async function runTask({ state, handler, token }: BoundTask, input: Json): Promise<Json> {
     if (closed) throw new Error("the orchestrator is closed");
     const { Payload } = input as { Payload: unknown };
-    if (!state.Resource?.endsWith(".waitForTaskToken")) return { Payload: ((await handler(Payload)) ?? null) as Json };
+    if (!state.Resource?.endsWith(".waitForTaskToken"))
+      return { Payload: ((await call(handler, Payload)) ?? null) as Json };
     const completed = waitForToken(token);
     try {
       // The handler's own end is not the task's: only a completed token is. Its failure is.
-      await Promise.race([completed, handler(Payload).then(() => completed)]);
+      await Promise.race([completed, call(handler, Payload).then(() => completed)]);
       return null;
     } finally {
       completed.catch(() => undefined);
@@ -136,7 +149,7 @@ export function createAslOrchestrator(options: AslOptions): AslOrchestrator {
       const executions = [...running.values()];
       for (const { abort } of executions) abort();
       for (const { reject } of waiting.values()) reject(new Error("the orchestrator is closed"));
-      await Promise.all(executions.map(({ done }) => done));
+      await Promise.all([...executions.map(({ done }) => done), ...handling]);
     },
   };
 }

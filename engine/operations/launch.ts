@@ -11,8 +11,8 @@ import { externalName } from "../naming.ts";
 import type { Occurrence } from "../occurrences.ts";
 import type { Launch, LaunchReport } from "../ports/runtime.ts";
 import type { Change } from "../ports/table.ts";
-import { redactSpec } from "../spec/redact.ts";
 import type { JobSpec } from "../spec/schema.ts";
+import { secretsOf } from "../spec/secret-values.ts";
 import { completeToken, neverStarted, observeExit } from "./observe.ts";
 import { createRecorder } from "./recorder.ts";
 import { resolveRegistryAuth, resolveSecrets } from "./secrets.ts";
@@ -64,7 +64,7 @@ async function prepare(ctx: EngineContext, { job }: Life, name: string): Promise
     const spec = JSON.parse(plain) as JobSpec;
     const secrets = await resolveSecrets(ctx, spec);
     const auth = await resolveRegistryAuth(ctx, spec);
-    const secretValues = [...redactSpec(spec).secretValues, ...Object.values(secrets)];
+    const secretValues = [...secretsOf(spec), ...Object.values(secrets)];
     if (auth !== undefined) secretValues.push(auth.password);
     const launch = {
       jobId: job.jobId,

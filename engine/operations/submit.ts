@@ -56,9 +56,11 @@ export interface DryRun {
 /** What would become of a spec: nothing is stored. */
 export function dryRun(ctx: EngineContext, input: unknown): DryRun {
   const spec = parseJobSpec(input);
+  // First of all: a spec with a secret value where none may be is refused before a verdict could repeat it.
+  const { redacted } = redactSpec(spec);
   const { runtime, verdicts } = chooseRuntime(ctx, spec);
   const cost = runtime === null ? null : priceOf(ctx.runtimes.get(runtime).kind, spec.timeoutSeconds * 1000);
-  return { spec: redactSpec(spec).redacted, runtime, verdicts, cost };
+  return { spec: redacted, runtime, verdicts, cost };
 }
 
 interface Routed {
