@@ -1,0 +1,92 @@
+import { describe, expect, test } from "vitest";
+import {
+  asLongshoreError,
+  CATEGORIES,
+  ERRORS,
+  isCategory,
+  jobError,
+  LongshoreError,
+  PROTOCOL_CODES,
+} from "../../engine/errors.ts";
+
+/** The contract's own words: what each answer of the API has as its status. */
+const HTTP = {
+  NOT_FOUND: 404,
+  CONFLICT: 409,
+  QUEUE_FULL: 429,
+  PAYLOAD_TOO_LARGE: 413,
+  MALFORMED: 400,
+  VALIDATION: 422,
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  METHOD_NOT_ALLOWED: 405,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  UNAVAILABLE: 503,
+  INTERNAL: 500,
+} as const;
+
+describe("the error table", () => {
+  test("has a row for every code and none besides", () => {
+    expect(Object.keys(ERRORS).sort()).toEqual([...CATEGORIES, ...PROTOCOL_CODES].sort());
+    expect(new Set(Object.keys(ERRORS)).size).toBe(20);
+  });
+
+  test.each(Object.entries(HTTP))("answers %s with %i", (code, http) => {
+    expect(ERRORS[code as keyof typeof HTTP].http).toBe(http);
+  });
+
+  test.each(Object.entries(ERRORS))("gives %s an error status and a title", (_, { http, title }) => {
+    expect(http).toBeGreaterThanOrEqual(400);
+    expect(http).toBeLessThan(600);
+    expect(title).toMatch(/^[A-Z].*[a-z]$/);
+  });
+
+  test("retries by default what may be better next time, which is what a spec retries by default", () => {
+    const retryable = CATEGORIES.filter((category) => ERRORS[category].retryable);
+    expect(retryable).toEqual(["AUTH", "RUNTIME_UNAVAILABLE", "IMAGE_PULL", "UNKNOWN"]);
+  });
+
+  test("tells categories from codes of the protocol", () => {
+    expect(CATEGORIES.every(isCategory)).toBe(true);
+    expect([...PROTOCOL_CODES, "toString", "", "oom"].some(isCategory)).toBe(false);
+  });
+});
+
+describe("a job's error", () => {
+  test.each(CATEGORIES)("of %s takes its retryability from the table", (category) => {
+    expect(jobError(category, "why")).toEqual({
+      category,
+      message: "why",
+      retryable: ERRORS[category].retryable,
+      providerCode: null,
+      exitCode: null,
+    });
+  });
+
+  test("keeps an exit code of 0 and a provider's code", () => {
+    expect(jobError("OOM", "why", { exitCode: 0, providerCode: "OOMKilled" })).toMatchObject({
+      exitCode: 0,
+      providerCode: "OOMKilled",
+    });
+  });
+});
+
+describe("what was thrown", () => {
+  test("stays itself when it is one of ours", () => {
+    const error = new LongshoreError("AUTH", "no", { providerCode: "401" });
+    expect(asLongshoreError(error, "UNKNOWN")).toBe(error);
+  });
+
+  test.each([[new TypeError("odd")], ["odd"], [{ toString: (): string => "odd" }]])(
+    "%o becomes one with its cause",
+    (thrown) => {
+      const error = asLongshoreError(thrown, "UNKNOWN");
+      expect(error).toMatchObject({ name: "LongshoreError", code: "UNKNOWN", message: "odd", providerCode: null });
+      expect(error.cause).toBe(thrown);
+    },
+  );
+
+  test.each([[undefined], [null], [0]])("%o too", (thrown) => {
+    expect(asLongshoreError(thrown)).toMatchObject({ code: "INTERNAL", message: String(thrown) });
+  });
+});
