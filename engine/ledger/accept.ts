@@ -25,6 +25,8 @@ export interface Idempotency {
 export type Acceptance = { accepted: true } | { accepted: false; jobIds: string[] };
 
 const IDEMPOTENCY_SECONDS = 7 * 24 * 3600;
+/** When a caller whom a full queue refused may ask again. */
+const RETRY_AFTER_SECONDS = 5;
 /** What was staged for a batch that was never accepted expires after this. */
 const STAGED_SECONDS = 3600;
 const CHANGES_PER_JOB = 4;
@@ -68,7 +70,10 @@ export async function accept(
       if (!error.failed.includes(0)) throw error;
     }
   }
-  throw new LongshoreError("QUEUE_FULL", `the queue holds its limit of ${ledger.limits.maxQueued} waiting jobs`);
+  const { maxQueued } = ledger.limits;
+  throw new LongshoreError("QUEUE_FULL", `the queue holds its limit of ${maxQueued} waiting jobs`, {
+    retryAfterSeconds: RETRY_AFTER_SECONDS,
+  });
 }
 
 /** A second shard is tried before a submission is refused. */

@@ -1,4 +1,5 @@
 import type { EngineContext } from "../context.ts";
+import type { JobId } from "../ids.ts";
 import { readJob } from "../ledger/read.ts";
 import type { EventRecord } from "../ledger/records.ts";
 import type { Bus, BusEntry } from "../ports/bus.ts";
@@ -12,14 +13,19 @@ import { eventOf, isBatchRecord } from "./drive.ts";
  */
 export async function publishEvents(ctx: EngineContext, bus: Bus, records: FeedRecord[]): Promise<number[]> {
   const events = records.filter(({ item }) => !isBatchRecord(item));
-  const entries = await Promise.all(events.map(({ item }) => entryOf(ctx, eventOf(item))));
+  const jobIds = new Set(events.map(({ item }) => eventOf(item).jobId));
+  const labels = new Map(await Promise.all([...jobIds].map((jobId) => labelsOf(ctx, jobId))));
+  const entries = events.map(({ item }) => entryOf(eventOf(item), labels.get(eventOf(item).jobId) ?? {}));
   const failed = new Set((await bus.publish(entries)).failed);
   return events.filter((_, i) => failed.has(entries[i]?.id ?? "")).map(({ position }) => position);
 }
 
-async function entryOf(ctx: EngineContext, event: EventRecord): Promise<BusEntry> {
+async function labelsOf({ ledger }: EngineContext, jobId: JobId): Promise<[JobId, Record<string, string>]> {
+  return [jobId, (await readJob(ledger, jobId))?.labels ?? {}];
+}
+
+function entryOf(event: EventRecord, labels: Record<string, string>): BusEntry {
   const id = `${event.jobId}#${event.seq}`;
-  const job = await readJob(ctx.ledger, event.jobId);
   const { data, ...fact } = describeEvent(event);
   return {
     id,
@@ -33,7 +39,7 @@ async function entryOf(ctx: EngineContext, event: EventRecord): Promise<BusEntry
       subject: event.jobId,
       time: event.at,
       datacontenttype: "application/json",
-      data: { ...data, ...fact, runtime: event.runtime, labels: job?.labels ?? {} },
+      data: { ...data, ...fact, runtime: event.runtime, labels },
     },
   };
 }
