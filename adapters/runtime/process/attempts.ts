@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chmod, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { RuntimeStatus } from "../../../engine/ports/runtime.ts";
-import { identify, isAlive, killAll, markers, signalProcess } from "./processes.ts";
+import { identify, isAlive, killAll, markers, type ProcessId, signalProcess } from "./processes.ts";
 import {
   type CancelRequest,
   CLAIM_PREFIX,
@@ -22,6 +22,9 @@ import { lostOutcome, statusOf, UNKNOWN } from "./spec.ts";
 /** A DNS label: an attempt's name, and nothing that leads out of the directory. */
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
+/** In a supervisor's place: no process is born so. */
+const NOBODY: ProcessId = { pid: 0, born: "never" };
+
 /** One home's attempts, as they lie on the disk: nothing about them is kept anywhere else. */
 export interface Attempts {
   path(name: string, file?: string): string;
@@ -29,9 +32,17 @@ export interface Attempts {
   claimOf(name: string): Claim | undefined;
   /** The claim of an attempt of this home. */
   own(name: string): Claim | undefined;
+  /** The supervisor that took the attempt; undefined as long as none has. */
+  supervisorOf(name: string): ProcessId | undefined;
+  /** Takes an attempt that no supervisor has taken, so that none ever can; false when one was first. */
+  forsake(name: string): boolean;
   /** The exit record; found lost, an attempt is ended first and the record made. */
   exitOf(name: string): Promise<ExitRecord | undefined>;
   status(name: string): Promise<RuntimeStatus>;
+  /** Writes the end of an attempt that this process took or found lost; the first verdict stays. */
+  end(name: string, exit: ExitRecord): void;
+  /** Whether nobody is about to start it: no supervisor has taken it, and who claimed it is dead. */
+  isAbandoned(name: string): boolean;
   /** Leaves a cancel request and wakes the supervisor; it is there for a supervisor that is about to look, too. */
   requestCancel(name: string, request: CancelRequest): void;
   names(): Promise<string[]>;
@@ -63,11 +74,14 @@ export function createAttempts(homeId: string, directory: string): Attempts {
     }
   }
 
+  const supervisorOf = (name: string): ProcessId | undefined => readRecord<ProcessId>(path(name, FILES.supervisor));
+
   async function exitOf(name: string): Promise<ExitRecord | undefined> {
     const claim = own(name);
     if (claim === undefined) return undefined;
     const exit = readExit(name);
-    if (exit !== undefined || isAlive(claim.supervisor)) return exit;
+    const supervisor = supervisorOf(name);
+    if (exit !== undefined || supervisor === undefined || isAlive(supervisor)) return exit;
     // It may have written the record and gone between the two looks.
     return readExit(name) ?? (await endLost(name, claim));
   }
@@ -78,12 +92,22 @@ export function createAttempts(homeId: string, directory: string): Attempts {
     // The group is this job's for sure only while its leader lives; the markers find the others.
     const leaderPid = started !== undefined && isAlive(started.leader) ? started.leader.pid : null;
     await killAll(markers(claim.jobId, claim.attempt), leaderPid);
-    try {
-      writeOnce(path(name, FILES.exit), lostOutcome(started, new Date()));
-    } catch (error) {
-      if (!isAbsent(error)) throw error;
-    }
+    end(name, lostOutcome(started, new Date()));
     return readExit(name);
+  }
+
+  function end(name: string, exit: ExitRecord): void {
+    onceIn(name, FILES.exit, exit);
+  }
+
+  /** As writeOnce; an attempt that is being removed takes no record any more. */
+  function onceIn(name: string, file: string, record: object): boolean {
+    try {
+      return writeOnce(path(name, file), record);
+    } catch (error) {
+      if (isAbsent(error)) return false;
+      throw error;
+    }
   }
 
   async function status(name: string): Promise<RuntimeStatus> {
@@ -100,18 +124,25 @@ export function createAttempts(homeId: string, directory: string): Attempts {
     path,
     claimOf,
     own,
+    supervisorOf,
+    forsake: (name) => own(name) !== undefined && onceIn(name, FILES.supervisor, NOBODY),
     exitOf,
     status,
-    requestCancel(name, request) {
+    end,
+    isAbandoned(name) {
       const claim = own(name);
-      if (claim === undefined) return;
+      return claim !== undefined && supervisorOf(name) === undefined && !isAlive(claim.claimant);
+    },
+    requestCancel(name, request) {
+      const supervisor = own(name) === undefined ? undefined : supervisorOf(name);
+      if (supervisor === undefined) return;
       try {
         replace(path(name, FILES.cancel), request);
       } catch (error) {
         if (!isAbsent(error)) throw error;
       }
       // A process with that number that is not ours would not be harmed by it.
-      signalProcess(claim.supervisor, "SIGCONT");
+      signalProcess(supervisor, "SIGCONT");
     },
     names: async () => (await entries()).filter((name) => NAME.test(name)),
     async remove(name) {

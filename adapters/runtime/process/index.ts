@@ -7,10 +7,11 @@ import { LongshoreError } from "../../../engine/errors.ts";
 import type { Launch, Owned, RuntimeAdapter, RuntimeStatus } from "../../../engine/ports/runtime.ts";
 import { createAttempts } from "./attempts.ts";
 import { createChanges } from "./changes.ts";
+import { claim } from "./claim.ts";
 import { openLogReader } from "./log-reader.ts";
 import { createNews } from "./news.ts";
 import { type ExitRecord, errorCode, FILES } from "./records.ts";
-import { CAPABILITIES, constraintsOf, isKept, orderOf, UNKNOWN, violationsOf } from "./spec.ts";
+import { CAPABILITIES, claimOf, constraintsOf, isKept, neverStarted, orderOf, UNKNOWN, violationsOf } from "./spec.ts";
 import { startSupervisor } from "./start.ts";
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -30,7 +31,8 @@ export interface ProcessRuntimeOptions {
  * Runs jobs as plain processes of this machine, for specs that ask for it. A small detached supervisor per attempt
  * starts the command, keeps its log and records its end, so that a job survives any death of Longshore; an adapter
  * made later on the same directory finds everything again. A supervisor that was killed itself ends its attempt with
- * RUNTIME_UNAVAILABLE (SUPERVISOR_LOST), never with a second start. After `dispose` what waits is refused with
+ * RUNTIME_UNAVAILABLE (SUPERVISOR_LOST), never with a second start; an attempt that was claimed and that no supervisor
+ * has taken was not started, and the next submit starts it. After `dispose` what waits is refused with
  * RUNTIME_UNAVAILABLE; what only looks still answers.
  * @throws LongshoreError VALIDATION when the directory is not absolute.
  */
@@ -43,9 +45,16 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): RuntimeAda
   const news = createNews(changes);
   const recordsOf = (name: string): string => attempts.path(name, "record");
 
+  /** The status, for who is going to wait: nobody would tell him of the end of an attempt that is abandoned. */
+  const look = async (name: string): Promise<RuntimeStatus> => {
+    // A submit takes such an attempt up, as long as nobody waits for it.
+    if (attempts.isAbandoned(name)) attempts.forsake(name);
+    return await attempts.status(name);
+  };
+
   const untilEnded = async (name: string, signal?: AbortSignal): Promise<RuntimeStatus> =>
     await news.until({ name, path: recordsOf(name), signal }, async () => {
-      const status = await attempts.status(name);
+      const status = await look(name);
       return status.phase === "exited" || status.phase === "unknown" ? status : undefined;
     });
 
@@ -60,16 +69,36 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): RuntimeAda
     return true;
   }
 
-  /** Starts a supervisor; true when it is the one that claimed the attempt. */
+  /** Starts a supervisor; true when it is the one that took the attempt. */
   async function begin(launch: Launch): Promise<boolean> {
     const name = launch.externalName;
-    const child = await startSupervisor(orderOf(launch, { homeId, directory, path }));
-    if (attempts.own(name)?.supervisor.pid !== child.pid) return false;
-    if (child.exitCode === null && child.signalCode === null) {
-      changes.adoptChild(name);
-      child.once("exit", () => changes.tell(name));
+    const claimed = attempts.own(name);
+    if (claimed === undefined) return false;
+    try {
+      const child = await startSupervisor(orderOf(launch, claimed, { directory, path }));
+      if (attempts.supervisorOf(name)?.pid !== child.pid) return false;
+      if (child.exitCode === null && child.signalCode === null) {
+        changes.adoptChild(name);
+        child.once("exit", () => changes.tell(name));
+      }
+      return true;
+    } catch (error) {
+      // Nothing was started, and now nothing can be: unless another's supervisor was first, nothing is to be kept.
+      if (attempts.forsake(name)) await attempts.remove(name);
+      throw error;
     }
-    return true;
+  }
+
+  async function claimFor(launch: Launch): Promise<void> {
+    try {
+      await claim(directory, claimOf(launch, homeId));
+    } catch (cause) {
+      // The code only: a message would tell a submitter where Longshore keeps its data.
+      const providerCode = errorCode(cause) ?? null;
+      const message = `process: the attempt's directory cannot be made (${providerCode})`;
+      throw new LongshoreError("RUNTIME_UNAVAILABLE", message, { cause, providerCode });
+    }
+    checkOwner(launch);
   }
 
   async function submit(launch: Launch, signal: AbortSignal): Promise<string> {
@@ -77,8 +106,9 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): RuntimeAda
     news.checkOpen();
     const name = launch.externalName;
     launch.report({ phase: "creating" });
+    if (!checkOwner(launch)) await claimFor(launch);
     // The supervisor has its order at once and answers within moments: an abort is heeded when it is known what to undo.
-    const isOurs = !checkOwner(launch) && (await begin(launch));
+    const isOurs = attempts.supervisorOf(name) === undefined && (await begin(launch));
     try {
       await news.until({ name, path: recordsOf(name), signal }, async () => {
         const { phase } = await attempts.status(name);
@@ -96,6 +126,11 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): RuntimeAda
 
   async function cancel(name: string, graceSeconds: number): Promise<boolean> {
     if (attempts.own(name) === undefined || (await attempts.exitOf(name)) !== undefined) return false;
+    if (attempts.forsake(name)) {
+      attempts.end(name, neverStarted(new Date()));
+      changes.tell(name);
+      return true;
+    }
     attempts.requestCancel(name, { graceSeconds });
     await untilEnded(name);
     const exit = await attempts.exitOf(name);
@@ -128,7 +163,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): RuntimeAda
       const log = attempts.path(name, FILES.log);
       if (follow) {
         await news.until({ name, path: recordsOf(name), signal }, async () =>
-          (await attempts.status(name)).phase === "created" ? undefined : true,
+          (await look(name)).phase === "created" ? undefined : true,
         );
       }
       const reader = await openLogReader(log, after);

@@ -7,6 +7,7 @@ import type { ProcessId } from "./processes.ts";
 /** What lies in an attempt's directory. `record` is apart, so that watching it tells of the start and the end only. */
 export const FILES = {
   claim: "claim.json",
+  supervisor: "supervisor.json",
   cancel: "cancel.json",
   log: "log",
   record: "record",
@@ -24,7 +25,7 @@ export const TRASH_PREFIX = ".trash-";
 export interface Order {
   /** The directory in which the attempts' directories live. */
   directory: string;
-  claim: Omit<Claim, "supervisor">;
+  claim: Claim;
   argv: string[];
   /** The job's own environment, without what the supervisor adds. */
   env: Record<string, string>;
@@ -37,14 +38,20 @@ export interface Order {
   maxLogBytes: number;
 }
 
-/** Who owns the attempt. It is there, complete, from the moment in which the directory is. */
+/**
+ * Who owns the attempt. It is there, complete, from the moment in which the directory is. The start is a second step:
+ * it belongs to the one supervisor that makes `supervisor.json` (its ProcessId) in that directory.
+ */
 export interface Claim {
   homeId: string;
   jobId: string;
   attempt: number;
   externalName: string;
   cleanup: "always" | "onSuccess" | "never";
-  supervisor: ProcessId;
+  /** A supervisor that comes too late must not take a later directory of the same name for its own. */
+  token: string;
+  /** The Longshore that made the directory and was about to start a supervisor. */
+  claimant: ProcessId;
 }
 
 /** Written once the command runs; its process leads a session and a process group of its own. */

@@ -58,18 +58,18 @@ export function violationsOf(spec: JobSpec): Violation[] {
   return found;
 }
 
+/** Whose the attempt is. */
+export function claimOf(launch: Launch, homeId: string): Omit<Claim, "token" | "claimant"> {
+  const { jobId, attempt, externalName, spec } = launch;
+  return { homeId, jobId, attempt, externalName, cleanup: spec.cleanup };
+}
+
 /** What the supervisor is told. */
-export function orderOf(launch: Launch, home: { homeId: string; directory: string; path: string }): Order {
+export function orderOf(launch: Launch, claim: Claim, home: { directory: string; path: string }): Order {
   const { spec } = launch;
   return {
     directory: home.directory,
-    claim: {
-      homeId: home.homeId,
-      jobId: launch.jobId,
-      attempt: launch.attempt,
-      externalName: launch.externalName,
-      cleanup: spec.cleanup,
-    },
+    claim,
     argv: argvOf(spec),
     env: launch.env,
     path: home.path,
@@ -128,6 +128,11 @@ export function outcomeOf(cause: Cause | null, order: Order): ExitRecord["failur
     return { category: "RUNTIME_UNAVAILABLE", message, providerCode: "SUPERVISOR_STOPPED" };
   }
   return null;
+}
+
+/** The end of an attempt that was cancelled before any supervisor had taken it. */
+export function neverStarted(now: Date): ExitRecord {
+  return { exitCode: null, cancelled: true, failure: null, startedAt: null, finishedAt: now.toISOString() };
 }
 
 /** What a supervisor left that was killed, or lost with the machine. */

@@ -42,7 +42,7 @@ export async function startSupervisor(order: Order): Promise<ChildProcess> {
   }
   const { error } = JSON.parse(answer) as Reply;
   if (error !== undefined) {
-    const message = `process: the attempt's directory cannot be made (${error})`;
+    const message = `process: the supervisor cannot take the attempt (${error})`;
     throw new LongshoreError("RUNTIME_UNAVAILABLE", message, { providerCode: error });
   }
   return child;

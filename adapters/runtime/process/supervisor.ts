@@ -1,5 +1,5 @@
 import { text } from "node:stream/consumers";
-import { claim } from "./claim.ts";
+import { take } from "./claim.ts";
 import { errorCode, type Order, type Reply } from "./records.ts";
 import { supervise } from "./supervise.ts";
 
@@ -27,25 +27,25 @@ const jobUmask = process.umask(0o077);
 const order = parse(await text(process.stdin));
 if (order === undefined) process.exit(2);
 
-// From the claim on others may write a cancel and wake us, so the ear is there before; until `supervise` looks at
-// the request by itself, a wake-up needs no answer.
+// Once it is taken others may write a cancel and wake us, so the ear is there before; until `supervise` looks at the
+// request by itself, a wake-up needs no answer.
 let wake = (): void => undefined;
 process.on("SIGCONT", () => wake());
 process.on("SIGHUP", () => undefined);
 
-let claimed: string | undefined;
+let taken: string | undefined;
 try {
-  claimed = claim(order);
+  taken = take(order);
 } catch (error) {
   // The code only: a message would tell a submitter where Longshore keeps its data.
   await reply({ error: errorCode(error) ?? "UNKNOWN" });
   process.exit(1);
 }
-if (claimed === undefined) {
+if (taken === undefined) {
   await reply({});
   process.exit(0);
 }
-const life = supervise(claimed, order, jobUmask);
+const life = supervise(taken, order, jobUmask);
 wake = life.wake;
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, life.stop);
 await life.decided;

@@ -5,15 +5,18 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { take } from "../../../../adapters/runtime/process/claim.ts";
 import { createProcessRuntime } from "../../../../adapters/runtime/process/index.ts";
 import { isAlive } from "../../../../adapters/runtime/process/processes.ts";
-import type { Claim } from "../../../../adapters/runtime/process/records.ts";
 import { CANCELLED, SHUTDOWN } from "../../../../engine/abort.ts";
 import { readLines, texts, untilLine } from "../../../contracts/runtime-harness.ts";
 import { processesUnder } from "./harness.ts";
 import { kill, launch, never, shell, sleeper, useProcessLab } from "./lab.ts";
 
 const lab = useProcessLab();
+const SUPERVISOR = fileURLToPath(new URL("../../../../adapters/runtime/process/supervisor.ts", import.meta.url));
+/** A process of before the machine's last start. */
+const GONE = { pid: 1, born: "another boot:1" };
 
 describe("kill -9", () => {
   test("of the command: the job ends with 137, by its own signal", async () => {
@@ -49,18 +52,16 @@ describe("kill -9", () => {
     await successor.dispose();
   });
 
-  test("of a supervisor that had only claimed: an end, and no start", async () => {
-    const one = launch(shell("echo started > /dev/stdout"));
-    const { jobId, attempt, externalName } = one;
-    const dead = { pid: 1, born: "another boot:1" };
-    await mkdir(lab.file(externalName, "record"), { recursive: true });
-    const claim: Claim = { homeId: lab.homeId, jobId, attempt, externalName, cleanup: "always", supervisor: dead };
-    await writeFile(lab.file(externalName, "claim.json"), JSON.stringify(claim));
-    expect(await lab.adapter.submit(one, never())).toBe(externalName);
-    const status = await lab.adapter.wait(externalName, never());
+  test("of a supervisor that had only taken the attempt: an end, and no start", async () => {
+    const one = launch(shell("echo started"));
+    const ref = one.externalName;
+    await lab.claimed(one);
+    await writeFile(lab.file(ref, "supervisor.json"), JSON.stringify(GONE));
+    expect(await lab.adapter.submit(one, never())).toBe(ref);
+    const status = await lab.adapter.wait(ref, never());
     expect(status).toMatchObject({ phase: "exited", exitCode: null, startedAt: null });
     expect(status.failure).toMatchObject({ category: "RUNTIME_UNAVAILABLE", providerCode: "SUPERVISOR_LOST" });
-    expect(existsSync(lab.file(externalName, "log"))).toBe(false);
+    expect(existsSync(lab.file(ref, "log"))).toBe(false);
   });
 
   test("of Longshore while the job runs: the job goes on and a successor finds everything", async () => {
@@ -91,23 +92,81 @@ describe("kill -9", () => {
     expect(texts(await readLines(lab.adapter, ref))).toHaveLength(1);
   });
 
-  test("of Longshore before the whole order was given: nothing is claimed", async () => {
-    const path = fileURLToPath(new URL("../../../../adapters/runtime/process/supervisor.ts", import.meta.url));
-    const child = spawn(process.execPath, [path, "half"], { stdio: ["pipe", "pipe", "ignore"] });
+  test("of Longshore before the whole order was given: nothing is started", async () => {
+    const one = launch(shell("echo started"));
+    const order = JSON.stringify(await lab.claimed(one));
+    const child = spawn(process.execPath, [SUPERVISOR, "half"], { stdio: ["pipe", "pipe", "ignore"] });
     lab.own(child);
     const ended = once(child, "exit");
-    child.stdin.end('{"directory":"/nowhere","argv":["sh"');
+    child.stdin.end(order.slice(0, -1));
     expect(await ended).toEqual([2, null]);
+    expect(existsSync(lab.file(one.externalName, "supervisor.json"))).toBe(false);
+  });
+
+  test("of Longshore after the order: a supervisor that is so late that all is over starts nothing again", async () => {
+    const one = launch(shell("echo started"));
+    const order = await lab.claimed(one);
+    const late = (): ReturnType<typeof spawn> => {
+      const child = spawn(process.execPath, [SUPERVISOR, "late"], { stdio: ["pipe", "pipe", "ignore"] });
+      lab.own(child);
+      return child;
+    };
+    const [first, second, third] = [late(), late(), late()];
+    const tell = async (child: ReturnType<typeof late>): Promise<void> => {
+      const ended = once(child, "exit");
+      child.stdin?.end(JSON.stringify(order));
+      expect(await ended).toEqual([0, null]);
+    };
+    const ref = await lab.adapter.submit(one, never());
+    await lab.adapter.wait(ref, never());
+    await tell(first);
+    expect(texts(await readLines(lab.adapter, ref))).toEqual(["started"]);
+    await lab.adapter.cleanup(ref);
+    await tell(second);
     expect(readdirSync(lab.harness.directory)).toEqual([]);
+    // Even if the name was claimed anew: that attempt waits for a supervisor of its own.
+    await lab.claimed(one);
+    await tell(third);
+    expect(existsSync(lab.file(ref, "supervisor.json"))).toBe(false);
+  });
+
+  test("of Longshore between the claim and the supervisor: the next submit starts the command", async () => {
+    const one = launch(shell("echo started"));
+    await lab.claimed(one, GONE);
+    expect((await lab.adapter.status(one.externalName)).phase).toBe("created");
+    expect(await Array.fromAsync(lab.adapter.list())).toMatchObject([{ ref: one.externalName }]);
+    const ref = await lab.adapter.submit(one, never());
+    expect(await lab.adapter.wait(ref, never())).toMatchObject({ phase: "exited", exitCode: 0 });
+    expect(texts(await readLines(lab.adapter, ref))).toEqual(["started"]);
+  });
+
+  test("of Longshore between the claim and the supervisor: a waiter, a follower and a cancel do not hang", async () => {
+    const waited = launch(shell("echo started"));
+    await lab.claimed(waited, GONE);
+    const status = await lab.adapter.wait(waited.externalName, never());
+    expect(status).toMatchObject({ phase: "exited", startedAt: null, failure: { providerCode: "SUPERVISOR_LOST" } });
+
+    const followed = launch(shell("echo started"));
+    await lab.claimed(followed, GONE);
+    expect(await readLines(lab.adapter, followed.externalName, { follow: true })).toEqual([]);
+
+    const cancelled = launch(shell("echo started"));
+    const order = await lab.claimed(cancelled);
+    expect(await lab.adapter.cancel(cancelled.externalName, 10)).toBe(true);
+    const { phase, failure } = await lab.adapter.status(cancelled.externalName);
+    expect({ phase, failure }).toEqual({ phase: "exited", failure: null });
+    expect(take(order)).toBeUndefined();
+    expect(await lab.adapter.submit(cancelled, never())).toBe(cancelled.externalName);
+    expect(await readLines(lab.adapter, cancelled.externalName, { follow: true })).toEqual([]);
   });
 
   test("of a supervisor or a cleanup half-way leaves what the next listing removes", async () => {
-    await mkdir(join(lab.harness.directory, ".claim-999999999-longshore-x-a1", "work"), { recursive: true });
-    await mkdir(join(lab.harness.directory, `.claim-${process.pid}-longshore-y-a1`));
+    await mkdir(join(lab.harness.directory, ".claim-999999999-00", "work"), { recursive: true });
+    await mkdir(join(lab.harness.directory, `.claim-${process.pid}-00`));
     await mkdir(join(lab.harness.directory, ".trash-longshore-z-a1-00", "work"), { recursive: true });
     expect(await Array.fromAsync(lab.adapter.list())).toEqual([]);
-    expect(readdirSync(lab.harness.directory)).toEqual([`.claim-${process.pid}-longshore-y-a1`]);
-    await rm(join(lab.harness.directory, `.claim-${process.pid}-longshore-y-a1`), { recursive: true });
+    expect(readdirSync(lab.harness.directory)).toEqual([`.claim-${process.pid}-00`]);
+    await rm(join(lab.harness.directory, `.claim-${process.pid}-00`), { recursive: true });
   });
 });
 
@@ -128,11 +187,10 @@ describe("a pid that was used again", () => {
     lab.own(bystander);
     const pid = bystander.pid ?? 0;
     const one = launch(sleeper);
-    const { jobId, attempt, externalName } = one;
     const gone = { pid, born: "an earlier boot:1" };
-    await mkdir(lab.file(externalName, "record"), { recursive: true });
-    const claim: Claim = { homeId: lab.homeId, jobId, attempt, externalName, cleanup: "always", supervisor: gone };
-    await writeFile(lab.file(externalName, "claim.json"), JSON.stringify(claim));
+    const { externalName } = one;
+    await lab.claimed(one);
+    await writeFile(lab.file(externalName, "supervisor.json"), JSON.stringify(gone));
     const startedAt = "2020-01-01T00:00:00.000Z";
     await writeFile(lab.file(externalName, "record/started.json"), JSON.stringify({ leader: gone, startedAt }));
     const status = await lab.adapter.status(externalName);

@@ -1,12 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect } from "vitest";
+import { claim } from "../../../../adapters/runtime/process/claim.ts";
 import { createProcessRuntime } from "../../../../adapters/runtime/process/index.ts";
-import type { Claim, StartedRecord } from "../../../../adapters/runtime/process/records.ts";
+import type { ProcessId } from "../../../../adapters/runtime/process/processes.ts";
+import type { Claim, Order, StartedRecord } from "../../../../adapters/runtime/process/records.ts";
+import { claimOf, orderOf } from "../../../../adapters/runtime/process/spec.ts";
 import { mintHomeId } from "../../../../engine/ids.ts";
 import type { Launch, RuntimeAdapter } from "../../../../engine/ports/runtime.ts";
 import {
@@ -36,6 +39,8 @@ export interface ProcessLab {
   start(act: Act, overrides?: LaunchOverrides): Promise<string>;
   /** Another Longshore, in a process of its own. */
   client(one: Launch, submits?: number): Promise<{ process: ChildProcess; lines: AsyncIterator<string> }>;
+  /** Claims an attempt as a submit does, and gives the order that the supervisor would get; nothing is started. */
+  claimed(one: Launch, claimant?: ProcessId): Promise<Order>;
   /** Has the process killed at the end of the test, if it is still there. */
   own(child: ChildProcess): void;
 }
@@ -83,7 +88,7 @@ export function useProcessLab(): ProcessLab {
       return homeId;
     },
     file,
-    supervisorOf: (ref) => read<Claim>(ref, "claim.json").supervisor.pid,
+    supervisorOf: (ref) => read<ProcessId>(ref, "supervisor.json").pid,
     leaderOf: (ref) => read<StartedRecord>(ref, "record/started.json").leader,
     async start(act, overrides) {
       const ref = await adapter.submit(launch(act, overrides), never());
@@ -98,6 +103,14 @@ export function useProcessLab(): ProcessLab {
       const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
       expect((await lines.next()).value).toBe("ready");
       return { process: child, lines };
+    },
+    async claimed(one, claimant) {
+      await claim(harness.directory, claimOf(one, homeId));
+      const record = read<Claim>(one.externalName, "claim.json");
+      if (claimant !== undefined) {
+        writeFileSync(file(one.externalName, "claim.json"), JSON.stringify({ ...record, claimant }));
+      }
+      return orderOf(one, record, { directory: harness.directory, path: "/usr/bin:/bin" });
     },
     own: (child) => void children.push(child),
   };

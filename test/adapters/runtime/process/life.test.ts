@@ -2,8 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { claim } from "../../../../adapters/runtime/process/claim.ts";
-import { orderOf } from "../../../../adapters/runtime/process/spec.ts";
+import { take } from "../../../../adapters/runtime/process/claim.ts";
 import { supervise } from "../../../../adapters/runtime/process/supervise.ts";
 import { readLines, texts } from "../../../contracts/runtime-harness.ts";
 import { processesUnder } from "./harness.ts";
@@ -188,10 +187,9 @@ describe("everything ends with the command", () => {
   });
 
   test("a cancel that nobody woke the supervisor for is taken up right after the start", async () => {
-    const { directory } = lab.harness;
     const one = launch(stubborn);
-    const order = orderOf(one, { homeId: lab.homeId, directory, path: "/usr/bin:/bin" });
-    const path = claim(order) ?? "taken";
+    const order = await lab.claimed(one);
+    const path = take(order) ?? "taken";
     const life = supervise(path, order, 0o022);
     // The command is just being started: too late for the look before it.
     writeFileSync(join(path, "cancel.json"), JSON.stringify({ graceSeconds: 0 }));
@@ -200,11 +198,10 @@ describe("everything ends with the command", () => {
   });
 
   test("a cancel that was there before the start prevents it", async () => {
-    const { directory } = lab.harness;
     const one = launch(shell("touch started"));
-    const order = orderOf(one, { homeId: lab.homeId, directory, path: "/usr/bin:/bin" });
-    const path = claim(order) ?? "taken";
-    expect(claim(order)).toBeUndefined();
+    const order = await lab.claimed(one);
+    const path = take(order) ?? "taken";
+    expect(take(order)).toBeUndefined();
     await writeFile(join(path, "cancel.json"), JSON.stringify({ graceSeconds: 10 }));
     await supervise(path, order, 0o022).ended;
     expect(await lab.adapter.status(one.externalName)).toMatchObject({

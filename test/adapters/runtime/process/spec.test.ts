@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Claim, ExitRecord } from "../../../../adapters/runtime/process/records.ts";
 import {
+  claimOf,
   exitCodeOf,
   isKept,
   lostOutcome,
@@ -9,9 +10,12 @@ import {
   refusalOf,
   statusOf,
 } from "../../../../adapters/runtime/process/spec.ts";
+import type { Launch } from "../../../../engine/ports/runtime.ts";
 import { launch, sleeper } from "./lab.ts";
 
-const home = { homeId: "home", directory: "/attempts", path: "/bin" };
+const home = { directory: "/attempts", path: "/bin" };
+const orderFor = (one: Launch) =>
+  orderOf(one, { ...claimOf(one, "home"), token: "t", claimant: { pid: 1, born: "x" } }, home);
 const startedAt = "2026-01-01T00:00:00.000Z";
 const finishedAt = "2026-01-01T00:00:01.000Z";
 const exit: ExitRecord = { exitCode: 0, cancelled: false, failure: null, startedAt, finishedAt };
@@ -20,7 +24,7 @@ const failure = { category: "TIMEOUT", message: "late", providerCode: null } as 
 describe("the order", () => {
   test("holds the whole launch, and the work directory only when the spec names one", () => {
     const one = launch(sleeper, { env: { A: "1" }, secretValues: ["value-to-mask"], attempt: 2 });
-    const order = orderOf(one, home);
+    const order = orderFor(one);
     expect(order).toMatchObject({ env: { A: "1" }, maskValues: ["value-to-mask"], path: "/bin", timeoutSeconds: 3600 });
     expect(order.argv).toEqual([...(one.spec.command ?? []), ...one.spec.args]);
     expect(order.claim).toEqual({
@@ -29,9 +33,11 @@ describe("the order", () => {
       attempt: 2,
       externalName: one.externalName,
       cleanup: "always",
+      token: "t",
+      claimant: { pid: 1, born: "x" },
     });
     expect("workdir" in order).toBe(false);
-    expect(orderOf({ ...one, spec: { ...one.spec, workdir: "/w" } }, home).workdir).toBe("/w");
+    expect(orderFor({ ...one, spec: { ...one.spec, workdir: "/w" } }).workdir).toBe("/w");
   });
 });
 
@@ -74,7 +80,7 @@ test.each([
   ["timedOut", "TIMEOUT", null],
   ["stopped", "RUNTIME_UNAVAILABLE", "SUPERVISOR_STOPPED"],
 ] as const)("brought down by %s it has failed with %s", (cause, category, providerCode) => {
-  const found = outcomeOf(cause, orderOf(launch(sleeper), home));
+  const found = outcomeOf(cause, orderFor(launch(sleeper)));
   expect(found === null ? null : [found.category, found.providerCode]).toEqual(
     category === null ? null : [category, providerCode],
   );
@@ -89,7 +95,7 @@ test.each([
   ["EAGAIN", 126, "RUNTIME_UNAVAILABLE"],
   ["EMFILE", 126, "RUNTIME_UNAVAILABLE"],
 ])("a start that fails with %s has the code %i and is %s", (code, exitCode, category) => {
-  const order = orderOf(launch(sleeper, { spec: { command: ["/opt/tool"], workdir: "/w" } }), home);
+  const order = orderFor(launch(sleeper, { spec: { command: ["/opt/tool"], workdir: "/w" } }));
   const found = refusalOf(Object.assign(new Error("x"), { code }), order, (text) => text.toUpperCase());
   expect(found).toMatchObject({ exitCode, failure: { category, providerCode: code } });
   expect(found.failure?.message).toBe(found.failure?.message.toUpperCase());
@@ -109,7 +115,8 @@ test.each([
     attempt: 1,
     externalName: "x",
     cleanup,
-    supervisor: { pid: 1, born: "x" },
+    token: "t",
+    claimant: { pid: 1, born: "x" },
   };
   expect(isKept(claim, statusOf(record === undefined ? {} : { exit: record }))).toBe(kept);
 });
