@@ -1,25 +1,9 @@
 /** A job's statuses, in the order of its life. Where a job stands inside one is its phase. */
-export const STATUSES = [
-  "PENDING",
-  "RUNNING",
-  "RETRYING",
-  "SUCCEEDED",
-  "FAILED",
-  "CANCELLED",
-  "TIMED_OUT",
-] as const;
+export const STATUSES = ["PENDING", "RUNNING", "RETRYING", "SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT"] as const;
 export type Status = (typeof STATUSES)[number];
 
 /** Where inside its status a job stands; null at rest. */
-export const PHASES = [
-  "queued",
-  "validating",
-  "pulling",
-  "creating",
-  "running",
-  "collecting",
-  "cleaning",
-] as const;
+export const PHASES = ["queued", "validating", "pulling", "creating", "running", "collecting", "cleaning"] as const;
 export type Phase = (typeof PHASES)[number];
 
 export const TERMINAL_STATUSES = ["SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT"] as const;

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { createDockerRuntime } from "../adapters/runtime/docker/index.ts";
+import { createDockerRuntime, usualSockets } from "../adapters/runtime/docker/index.ts";
 import { createProcessRuntime } from "../adapters/runtime/process/index.ts";
 import { createStubRuntime } from "../adapters/runtime/stub/index.ts";
 import type { Runtimes } from "../engine/context.ts";
@@ -21,6 +21,7 @@ const FACTORIES: Record<(typeof LOCAL_RUNTIMES)[number], Factory> = {
       homeId,
       allowedMounts: settings.allowedMounts,
       maxConcurrent: settings.maxConcurrent.docker ?? 64,
+      sockets: usualSockets({ home: settings.environment.HOME, xdgRuntimeDir: settings.environment.XDG_RUNTIME_DIR }),
       ...(settings.dockerHost === null ? {} : { dockerHost: settings.dockerHost }),
     }),
   process: (settings, homeId) =>
