@@ -71,7 +71,7 @@ interface Door {
 
 async function answer(door: Door, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { functions, logger } = door;
-  const path = new URL(request.url ?? "/", "http://localhost").pathname;
+  const path = pathOf(request);
   try {
     checkOrigin(request);
     if (!path.startsWith(`${STAGE}/v1/`)) throw new LongshoreError("NOT_FOUND", "the API begins at /api/v1");
@@ -88,9 +88,15 @@ async function answer(door: Door, request: IncomingMessage, response: ServerResp
     if (method === "GET" && wantsStream(event)) return await stream(door, event, response);
     send(response, await (method === "GET" ? functions.query(event) : functions.submit(event)));
   } catch (error) {
-    if (response.headersSent) throw error;
+    // Who hung up while the body was read gets no answer, and is no error of ours.
+    if (response.headersSent || request.errored) throw error;
     send(response, problem(error, path, logger));
   }
+}
+
+/** The path that is asked for; what cannot be one asks for nothing that there is. */
+function pathOf({ url = "/" }: IncomingMessage): string {
+  return URL.parse(url, "http://localhost")?.pathname ?? "/";
 }
 
 function send(response: ServerResponse, { statusCode, headers, body }: ApiResult): void {
@@ -107,7 +113,16 @@ async function stream({ functions, closing }: Door, event: ApiEvent, response: S
   response.flushHeaders();
   for await (const chunk of body) {
     if (signal.aborted) break;
-    if (!response.write(chunk)) await Promise.race([once(response, "drain"), once(response, "close")]);
+    if (!response.write(chunk)) await drained(response, gone.signal);
   }
   response.end();
+}
+
+/** Resolves when a slow reader has taken what was written, or has gone. */
+async function drained(response: ServerResponse, gone: AbortSignal): Promise<void> {
+  try {
+    await once(response, "drain", { signal: gone });
+  } catch (error) {
+    if (!gone.aborted) throw error;
+  }
 }

@@ -30,12 +30,17 @@ export async function readBody(
 ): Promise<string | null> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // Leaving the loop must not cut the connection: the answer has to get through it.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size <= maxBytes) chunks.push(chunk);
     if (size > maxBytes * 64) break;
   }
-  if (size > maxBytes) throw tooLarge();
+  if (size > maxBytes) {
+    // What still comes is read and forgotten, until the server's own limit for one request.
+    request.resume();
+    throw tooLarge();
+  }
   if (size === 0) return null;
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
