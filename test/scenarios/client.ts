@@ -74,12 +74,15 @@ export async function cancel(target: Target, jobId: string): Promise<Job> {
 
 /** Cancels whatever is not over, and waits for it: so that a suite leaves nothing running. */
 export async function cancelAll(target: Target): Promise<void> {
-  const { body } = await call<Page<Job>>(target, "/jobs?status=PENDING&status=RUNNING&status=RETRYING&limit=200");
-  for (const { jobId } of body.items) {
-    const { status } = await call(target, `/jobs/${jobId}/cancel`, { method: "POST" });
-    expect([202, 409]).toContain(status);
+  for (;;) {
+    const { body } = await call<Page<Job>>(target, "/jobs?status=PENDING&status=RUNNING&status=RETRYING&limit=200");
+    if (body.items.length === 0) return;
+    for (const { jobId } of body.items) {
+      const { status } = await call(target, `/jobs/${jobId}/cancel`, { method: "POST" });
+      expect([202, 409]).toContain(status);
+    }
+    for (const { jobId } of body.items) await cleanedUp(target, jobId);
   }
-  await Promise.all(body.items.map(({ jobId }) => cleanedUp(target, jobId)));
 }
 
 export interface Message {

@@ -36,6 +36,12 @@ export interface LocalHomeOptions {
   docker?: Docker;
 }
 
+/** A directory of a test's own under the run's. */
+export async function temporaryFolder(): Promise<{ path: string; remove(): Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), "longshore-scenario-"));
+  return { path, remove: () => rm(path, { recursive: true, force: true }) };
+}
+
 /** Makes the directory of a home and starts it; the caller must call `dispose`. */
 export async function startLocalHome(options: LocalHomeOptions = {}): Promise<LocalHome> {
   const folder = await mkdtemp(join(tmpdir(), "longshore-home-"));
@@ -98,11 +104,7 @@ export async function startLocalHome(options: LocalHomeOptions = {}): Promise<Lo
         await cancelAll(home);
       } finally {
         await end("SIGTERM");
-        const id = homeIdOf(data);
-        await removeHome(id, docker).catch((error: NodeJS.ErrnoException) => {
-          // Where no engine answers there is nothing to remove.
-          if (error.code !== "ENOENT" && error.code !== "ECONNREFUSED") throw error;
-        });
+        await removeRest(homeIdOf(data), docker);
         await rm(folder, { recursive: true, force: true });
       }
     },
@@ -115,6 +117,18 @@ export async function startLocalHome(options: LocalHomeOptions = {}): Promise<Lo
     throw error;
   }
   return home;
+}
+
+/** Removes the home's network. A container that is still there is a leak, and told. */
+async function removeRest(homeId: string, docker: Docker): Promise<void> {
+  try {
+    const left = await leftContainers(homeId, docker);
+    await removeHome(homeId, docker);
+    if (left.length > 0) throw new Error(`the home left containers behind: ${left.join(", ")}`);
+  } catch (error) {
+    // Where no engine answers there is nothing to remove.
+    if (!["ENOENT", "ECONNREFUSED"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  }
 }
 
 /** The home's id, which labels its containers: the contract does not show it, so it is read where it rests. */
