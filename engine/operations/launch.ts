@@ -101,7 +101,7 @@ async function submit(ctx: EngineContext, { job }: Life, { launch, mask }: Prepa
   const runtime = ctx.runtimes.get(job.runtime);
   const report = (news: LaunchReport) => {
     if (news.progress !== undefined) return ctx.inflight.progress(jobId, news);
-    recorder.add({ type: news.phase === "pulling" ? "PULL" : "CREATE", attempt, data: news.data ?? {} });
+    recorder.add({ type: news.phase === "pulling" ? "PULL" : "CREATE", attempt, data: masked(news.data ?? {}, mask) });
   };
   let externalRef: string;
   try {
@@ -143,4 +143,15 @@ async function resume(ctx: EngineContext, { job, attempt }: Life, phase?: string
 function failureOf(error: LongshoreError, mask: (text: string) => string): AttemptExit["failure"] {
   const category = isCategory(error.code) ? error.code : "UNKNOWN";
   return { category, message: mask(error.message), providerCode: error.providerCode };
+}
+
+/** What a runtime says of a launch may repeat a part of the spec, such as the image, that holds a value. */
+function masked(data: Record<string, unknown>, mask: (text: string) => string): Record<string, unknown> {
+  const hide = (value: unknown): unknown => {
+    if (typeof value === "string") return mask(value);
+    if (Array.isArray(value)) return value.map(hide);
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, hide(member)]));
+  };
+  return hide(data) as Record<string, unknown>;
 }
