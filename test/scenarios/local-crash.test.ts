@@ -1,0 +1,41 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll } from "vitest";
+import { describeWith } from "../lab/counterparts.ts";
+import { crashes, waitingOut } from "./crash.ts";
+import { containersOf, processesOf } from "./leftovers.ts";
+import { type LocalHome, startLocalHome, temporaryFolder } from "./local-home.ts";
+import { dockerJob, processJob } from "./runtimes.ts";
+
+let home: LocalHome;
+let places: Awaited<ReturnType<typeof temporaryFolder>>;
+const shared = () => join(places.path, "shared");
+
+beforeAll(async () => {
+  places = await temporaryFolder();
+  await mkdir(shared());
+  home = await startLocalHome({ env: { LONGSHORE_ALLOWED_MOUNTS: shared() } });
+});
+afterAll(async () => {
+  await home.dispose();
+  await places.remove();
+});
+
+crashes(() => home, {
+  name: "process",
+  folder: shared,
+  place: shared,
+  job: processJob,
+  left: (jobId) => processesOf({ jobId }),
+});
+waitingOut(() => home);
+
+describeWith("docker", "with Docker", () => {
+  crashes(() => home, {
+    name: "docker",
+    folder: shared,
+    place: () => "/shared",
+    job: (script, more) => dockerJob(script, { volumes: [{ source: shared(), target: "/shared" }], ...more }),
+    left: containersOf,
+  });
+});
