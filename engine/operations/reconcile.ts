@@ -55,12 +55,17 @@ async function attempt(report: ReconcileReport, what: string, work: () => Promis
 async function repair(ctx: EngineContext, life: Life, { quietMs }: ReconcileOptions): Promise<boolean> {
   const { job } = life;
   const touchedAt = Date.parse(job.lastHeartbeatAt ?? job.createdAt);
-  if (ctx.clock() - touchedAt < quietMs) return false;
   const stage = stageOf(job);
+  // A retry is due at its own time: the execution that waited for it may have been lost a moment after it began to.
+  const isDue = stage === "retrying" && job.retryAt !== null && Date.parse(job.retryAt) <= ctx.clock();
+  if (!isDue && ctx.clock() - touchedAt < quietMs) return false;
   if (stage === "queued") return false;
   if (job.cleanupPending) await cleanUp(ctx, life);
   if (stage === "terminal") return job.cleanupPending;
-  if (stage === "retrying") return await requeueWhenDue(ctx, life);
+  if (stage === "retrying") {
+    if (isDue) await requeue(ctx, job.jobId, job.attempt);
+    return isDue;
+  }
   if (!(await ctx.orchestrator.isRunning(executionName(job.jobId, job.attempt, job.generation)))) {
     const news = { type: "RELAUNCH" as const, attempt: job.attempt, reason: "the execution was lost" };
     const decision = await advance(ctx.ledger, job.jobId, news);
@@ -74,12 +79,6 @@ async function repair(ctx: EngineContext, life: Life, { quietMs }: ReconcileOpti
   const deadlineAt = life.attempt?.deadlineAt;
   if (stage !== "running" || !deadlineAt || Date.parse(deadlineAt) > ctx.clock()) return false;
   await expireAttempt(ctx, job.jobId, job.attempt);
-  return true;
-}
-
-async function requeueWhenDue(ctx: EngineContext, { job }: Life): Promise<boolean> {
-  if (job.retryAt === null || Date.parse(job.retryAt) > ctx.clock()) return false;
-  await requeue(ctx, job.jobId, job.attempt);
   return true;
 }
 
