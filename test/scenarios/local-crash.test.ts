@@ -14,7 +14,7 @@ const shared = () => join(places.path, "shared");
 beforeAll(async () => {
   places = await temporaryFolder();
   await mkdir(shared());
-  home = await startLocalHome({ env: { LONGSHORE_ALLOWED_MOUNTS: shared() } });
+  home = await startLocalHome({ env: { LONGSHORE_ALLOWED_MOUNTS: shared(), LONGSHORE_RECONCILE_SECONDS: "1" } });
 });
 afterAll(async () => {
   await home.dispose();
