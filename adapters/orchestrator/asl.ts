@@ -76,11 +76,19 @@ export function createAslOrchestrator(options: AslOptions): AslOrchestrator {
     return promise;
   }
 
+  function giveUpWaiting(token: string): void {
+    waiting.get(token)?.resolve();
+    waiting.delete(token);
+  }
+
   async function runTask({ state, handler, token }: BoundTask, input: Json): Promise<Json> {
     if (closed) throw new Error("the orchestrator is closed");
     const { Payload } = input as { Payload: unknown };
-    if (!state.Resource?.endsWith(".waitForTaskToken"))
+    if (!state.Resource?.endsWith(".waitForTaskToken")) {
+      // The interpreter does not tell a task that its timeout is over: that the next one begins does.
+      giveUpWaiting(token);
       return { Payload: ((await call(handler, Payload)) ?? null) as Json };
+    }
     const completed = waitForToken(token);
     try {
       // The handler's own end is not the task's: only a completed token is. Its failure is.
