@@ -1,0 +1,301 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { JobId } from "../../engine/ids.ts";
+import type { ExecutionInput, Orchestrator } from "../../engine/ports/orchestrator.ts";
+
+export interface RunPayload extends ExecutionInput {
+  token: string;
+}
+
+export interface FinalizePayload {
+  step: "finalize" | "requeue";
+  input: ExecutionInput & { failure?: { Error: string } };
+}
+
+/** What stands behind the lifecycle's functions in a test. */
+export interface LifecycleHandlers {
+  dispatch(payload: RunPayload): Promise<unknown>;
+  finalize(payload: FinalizePayload): Promise<unknown>;
+}
+
+export interface OrchestratorUnderTest {
+  orchestrator: Orchestrator;
+  /** Resolves with the states that an execution went through, when it has ended. */
+  ended(name: string): Promise<string[]>;
+  /** Lets time pass, with everything that becomes due in it. */
+  pass(seconds: number): Promise<void>;
+  end(): Promise<void>;
+}
+
+const JOB = "job_01KGABCDEFGHJKMNPQRSTVWXYZ" as JobId;
+export const executionInput = (patch: Partial<ExecutionInput> = {}): ExecutionInput => ({
+  jobId: JOB,
+  attempt: 1,
+  runSeconds: 100,
+  ...patch,
+});
+export const NO_RETRY = { retry: false, delaySeconds: 0 };
+
+/** Handlers that do nothing and remember their calls; each may be replaced. */
+export function recordingHandlers() {
+  const dispatched: RunPayload[] = [];
+  const finalized: FinalizePayload[] = [];
+  const waiting: { count: number; resolve: () => void }[] = [];
+  return {
+    dispatched,
+    finalized,
+    onDispatch: async (_payload: RunPayload): Promise<unknown> => null,
+    onFinalize: async (_payload: FinalizePayload): Promise<unknown> => NO_RETRY,
+    /** Resolves when dispatch has been called so often. */
+    async dispatches(count: number): Promise<RunPayload> {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      if (dispatched.length < count) {
+        waiting.push({ count, resolve });
+        await promise;
+      }
+      return dispatched[count - 1] as RunPayload;
+    },
+    dispatch(payload: RunPayload): Promise<unknown> {
+      dispatched.push(payload);
+      for (const { count, resolve } of waiting) if (dispatched.length >= count) resolve();
+      return this.onDispatch(payload);
+    },
+    finalize(payload: FinalizePayload): Promise<unknown> {
+      finalized.push(payload);
+      return this.onFinalize(payload);
+    },
+  };
+}
+
+/** What every orchestrator must do with the lifecycle. `make` gives one whose functions are these handlers. */
+export function orchestratorContract(
+  name: string,
+  make: (handlers: LifecycleHandlers) => Promise<OrchestratorUnderTest>,
+): void {
+  describe(`orchestrator contract: ${name}`, () => {
+    let handlers: ReturnType<typeof recordingHandlers>;
+    let under: OrchestratorUnderTest;
+    beforeEach(async () => {
+      handlers = recordingHandlers();
+      under = await make({
+        dispatch: (payload) => handlers.dispatch(payload),
+        finalize: (payload) => handlers.finalize(payload),
+      });
+    });
+    afterEach(() => under.end());
+
+    /** Starts an execution and brings it to where it waits for its token. */
+    async function started(execution = "e", input = executionInput()): Promise<RunPayload> {
+      expect(await under.orchestrator.start(execution, input)).toBe("started");
+      return await handlers.dispatches(1);
+    }
+
+    it("runs a happy life in four states", async () => {
+      const { token } = await started();
+      expect(await under.orchestrator.complete(token)).toBe(true);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+      expect(handlers.finalized).toEqual([{ step: "finalize", input: executionInput() }]);
+    });
+
+    it("hands over ids, bounds and a token, and nothing else", async () => {
+      const payload = await started("e", executionInput({ attempt: 7, runSeconds: 42 }));
+      expect(payload).toEqual({ jobId: JOB, attempt: 7, runSeconds: 42, token: expect.stringMatching(/./) });
+    });
+
+    it("gives every execution a token of its own", async () => {
+      await started("a");
+      await under.orchestrator.start("b", executionInput());
+      await handlers.dispatches(2);
+      const [a, b] = handlers.dispatched.map(({ token }) => token);
+      expect(a).not.toBe(b);
+      await under.orchestrator.complete(a ?? "");
+      expect(await under.ended("a")).toHaveLength(4);
+      expect(await under.orchestrator.isRunning("b")).toBe(true);
+    });
+
+    it("starts a name once, also when it has ended", async () => {
+      const { token } = await started();
+      expect(await under.orchestrator.start("e", executionInput())).toBe("exists");
+      await under.orchestrator.complete(token);
+      await under.ended("e");
+      expect(await under.orchestrator.start("e", executionInput())).toBe("exists");
+      expect(handlers.dispatched).toHaveLength(1);
+    });
+
+    it("starts one of twenty under one name at once", async () => {
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, () => under.orchestrator.start("e", executionInput())),
+      );
+      expect(answers.filter((answer) => answer === "started")).toHaveLength(1);
+      await handlers.dispatches(1);
+      expect(handlers.dispatched).toHaveLength(1);
+    });
+
+    it("tells what runs", async () => {
+      expect(await under.orchestrator.isRunning("e")).toBe(false);
+      const { token } = await started();
+      expect(await under.orchestrator.isRunning("e")).toBe(true);
+      await under.orchestrator.complete(token);
+      await under.ended("e");
+      expect(await under.orchestrator.isRunning("e")).toBe(false);
+    });
+
+    it("completes a token once, and none that it does not know", async () => {
+      const { token } = await started();
+      expect(await under.orchestrator.complete("nobody's")).toBe(false);
+      expect(await under.orchestrator.complete("")).toBe(false);
+      expect(handlers.finalized).toEqual([]);
+      await under.orchestrator.complete(token);
+      await under.ended("e");
+      expect(await under.orchestrator.complete(token)).toBe(false);
+      expect(handlers.finalized).toHaveLength(1);
+    });
+
+    it("goes on when the token is completed inside the dispatch itself", async () => {
+      handlers.onDispatch = async ({ token }) => expect(await under.orchestrator.complete(token)).toBe(true);
+      await under.orchestrator.start("e", executionInput());
+      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+    });
+
+    it("does not go on when the dispatch has ended, only when its token is completed", async () => {
+      const { token } = await started();
+      await under.pass(50);
+      expect(handlers.finalized).toEqual([]);
+      await under.orchestrator.complete(token);
+      await under.ended("e");
+    });
+
+    it("tries a failed dispatch again, and takes the token of the new try", async () => {
+      let fails = 2;
+      handlers.onDispatch = async () => {
+        if (fails-- > 0) throw new Error("the table is away");
+      };
+      await under.orchestrator.start("e", executionInput());
+      await under.pass(10);
+      const { token } = await handlers.dispatches(3);
+      expect(await under.orchestrator.complete(token)).toBe(true);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+      expect(handlers.finalized[0]?.input).not.toHaveProperty("failure");
+    });
+
+    it("finalizes what could not be dispatched, and says why", async () => {
+      handlers.onDispatch = async () => {
+        throw new TypeError("never");
+      };
+      await under.orchestrator.start("e", executionInput());
+      await under.pass(60);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+      expect(handlers.dispatched).toHaveLength(5);
+      expect(handlers.finalized).toEqual([
+        { step: "finalize", input: { ...executionInput(), failure: expect.objectContaining({ Error: "TypeError" }) } },
+      ]);
+    });
+
+    it("finalizes a run that took too long, once, as a timeout", async () => {
+      const { token } = await started("e", executionInput({ runSeconds: 30 }));
+      await under.pass(29);
+      expect(handlers.finalized).toEqual([]);
+      await under.pass(2);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+      expect(handlers.finalized[0]?.input.failure).toMatchObject({ Error: "States.Timeout" });
+      expect(handlers.dispatched).toHaveLength(1);
+      expect(await under.orchestrator.complete(token)).toBe(false);
+    });
+
+    it("knows no token of a run that was given up, while it is being finalized", async () => {
+      const finalizing = Promise.withResolvers<void>();
+      const goOn = Promise.withResolvers<void>();
+      handlers.onFinalize = async () => {
+        finalizing.resolve();
+        await goOn.promise;
+        return NO_RETRY;
+      };
+      const { token } = await started("e", executionInput({ runSeconds: 30 }));
+      await under.pass(31);
+      await finalizing.promise;
+      expect(await under.orchestrator.complete(token)).toBe(false);
+      goOn.resolve();
+      await under.ended("e");
+    });
+
+    it("bounds a dispatch that takes too long, too", async () => {
+      const dispatch = Promise.withResolvers<null>();
+      handlers.onDispatch = () => dispatch.promise;
+      await started("e", executionInput({ runSeconds: 30 }));
+      await under.pass(31);
+      await under.ended("e");
+      expect(handlers.finalized[0]?.input.failure).toMatchObject({ Error: "States.Timeout" });
+      dispatch.resolve(null);
+    });
+
+    it("runs as long as the longest job may", async () => {
+      const { token } = await started("e", executionInput({ runSeconds: 2_003_600 }));
+      await under.pass(2_003_000);
+      expect(handlers.finalized).toEqual([]);
+      await under.orchestrator.complete(token);
+      expect(await under.ended("e")).toHaveLength(4);
+    });
+
+    it("tries a failed finalize again until it works", async () => {
+      let fails = 5;
+      handlers.onFinalize = async () => {
+        if (fails-- > 0) throw new Error("the container has not stopped yet");
+        return NO_RETRY;
+      };
+      const { token } = await started();
+      await under.orchestrator.complete(token);
+      await under.pass(120);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+      expect(handlers.finalized).toHaveLength(6);
+    });
+
+    it("ends when finalize fails for good: the reconciler takes over", async () => {
+      handlers.onFinalize = async () => {
+        throw new Error("never");
+      };
+      const { token } = await started();
+      await under.orchestrator.complete(token);
+      await under.pass(3600);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize"]);
+      expect(handlers.finalized).toHaveLength(21);
+      expect(await under.orchestrator.isRunning("e")).toBe(false);
+    });
+
+    it.each([0, 1, 300])("waits %i s before it requeues", async (delaySeconds) => {
+      handlers.onFinalize = async ({ step }) => (step === "finalize" ? { retry: true, delaySeconds } : null);
+      const { token } = await started();
+      await under.orchestrator.complete(token);
+      if (delaySeconds > 0) {
+        await under.pass(delaySeconds - 0.5);
+        expect(handlers.finalized.map(({ step }) => step)).toEqual(["finalize"]);
+      }
+      await under.pass(1);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Backoff", "Requeue"]);
+      expect(handlers.finalized.map(({ step, input }) => [step, input.jobId, input.attempt])).toEqual([
+        ["finalize", JOB, 1],
+        ["requeue", JOB, 1],
+      ]);
+    });
+
+    it("tries a failed requeue again", async () => {
+      let fails = 2;
+      handlers.onFinalize = async ({ step }) => {
+        if (step === "finalize") return { retry: true, delaySeconds: 1 };
+        if (fails-- > 0) throw new Error("the resource is still there");
+        return null;
+      };
+      const { token } = await started();
+      await under.orchestrator.complete(token);
+      await under.pass(30);
+      expect((await under.ended("e")).at(-1)).toBe("Requeue");
+      expect(handlers.finalized.map(({ step }) => step)).toEqual(["finalize", "requeue", "requeue", "requeue"]);
+    });
+
+    it("runs a hundred executions side by side", async () => {
+      handlers.onDispatch = async ({ token }) => void (await under.orchestrator.complete(token));
+      const names = Array.from({ length: 100 }, (_, n) => `e${n}`);
+      await Promise.all(names.map((execution) => under.orchestrator.start(execution, executionInput())));
+      const lives = await Promise.all(names.map((execution) => under.ended(execution)));
+      expect(new Set(lives.map((states) => states.join(" ")))).toEqual(new Set(["Run Finalize Verdict Done"]));
+    });
+  });
+}
