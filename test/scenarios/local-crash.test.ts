@@ -1,11 +1,10 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
-import { describeWith } from "../lab/counterparts.ts";
 import { crashes, waitingOut } from "./crash.ts";
-import { containersOf, processesOf } from "./leftovers.ts";
+import { processesOf } from "./leftovers.ts";
 import { type LocalHome, startLocalHome, temporaryFolder } from "./local-home.ts";
-import { dockerJob, processJob } from "./runtimes.ts";
+import { processJob } from "./runtimes.ts";
 
 let home: LocalHome;
 let places: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -29,13 +28,3 @@ crashes(() => home, {
   left: (jobId) => processesOf({ jobId }),
 });
 waitingOut(() => home);
-
-describeWith("docker", "with Docker", () => {
-  crashes(() => home, {
-    name: "docker",
-    folder: shared,
-    place: () => "/shared",
-    job: (script, more) => dockerJob(script, { volumes: [{ source: shared(), target: "/shared" }], ...more }),
-    left: containersOf,
-  });
-});

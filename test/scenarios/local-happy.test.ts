@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, beforeAll, describe, expect } from "vitest";
 import { describeWith } from "../lab/counterparts.ts";
 import type { Target } from "./client.ts";
 import { collections } from "./collections.ts";
@@ -15,6 +15,11 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await home.dispose();
+  const complaints = home
+    .output()
+    .split("\n")
+    .filter((line) => /"level":"(error|warn)"|Warning/.test(line));
+  expect(complaints).toEqual([]);
 });
 
 describe("a local home", () => {

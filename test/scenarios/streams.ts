@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  type Answer,
   call,
   cleanedUp,
   ended,
@@ -11,7 +12,7 @@ import {
   submit,
   type Target,
 } from "./client.ts";
-import { JOB_KEYS, type Job, type JobEvent, type LogLine, type Spec } from "./contract.ts";
+import { JOB_KEYS, type Job, type JobEvent, type LogLine, type Page, type Spec } from "./contract.ts";
 
 const LINES = 8;
 const TALK = `i=0; while [ $i -lt ${LINES} ]; do i=$((i+1)); echo "line $i"; done`;
@@ -86,6 +87,35 @@ export function streams(target: Target, facts: { name: string; job(script: strin
         const headers = { Accept: "text/event-stream", "Last-Event-ID": id };
         problemOf(await call(target, `/jobs/${jobId}/logs`, { headers }), 422, "VALIDATION");
       }
+      await cleanedUp(target, jobId);
+    });
+
+    it("carry more than fits into one buffer, and long lines whole", async () => {
+      const long = "x".repeat(50_000);
+      const script = `i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo "$i ${"y".repeat(200)}"; done; printf '${long}\\n%s' end`;
+      const { jobId } = await submit(target, facts.job(script));
+      const lines = (await all(follow(target, `/jobs/${jobId}/logs`))).slice(0, -1).map(({ data }) => data as LogLine);
+      expect(lines.map(({ seq }) => seq)).toEqual(Array.from({ length: lines.length }, (_, n) => n + 1));
+      expect(
+        lines
+          .map(({ text }) => text)
+          .join("\n")
+          .replaceAll("y", ""),
+      ).toContain("1999 \n2000 \n");
+      expect(lines.at(-1)?.text).toBe("end");
+      expect(
+        lines
+          .filter(({ text }) => text.startsWith("x"))
+          .map(({ text }) => text)
+          .join(""),
+      ).toBe(long);
+      const pages: LogLine[] = [];
+      for (let cursor: string | null = "0"; cursor !== null; ) {
+        const { body }: Answer<Page<LogLine>> = await call(target, `/jobs/${jobId}/logs?limit=700&cursor=${cursor}`);
+        pages.push(...body.items);
+        cursor = body.nextCursor;
+      }
+      expect(pages).toEqual(lines);
       await cleanedUp(target, jobId);
     });
 

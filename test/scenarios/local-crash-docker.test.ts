@@ -1,0 +1,32 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll } from "vitest";
+import { describeWith } from "../lab/counterparts.ts";
+import { crashes } from "./crash.ts";
+import { containersOf } from "./leftovers.ts";
+import { type LocalHome, startLocalHome, temporaryFolder } from "./local-home.ts";
+import { dockerJob } from "./runtimes.ts";
+
+describeWith("docker", "a local home with Docker", () => {
+  let home: LocalHome;
+  let places: Awaited<ReturnType<typeof temporaryFolder>>;
+  const shared = () => join(places.path, "shared");
+
+  beforeAll(async () => {
+    places = await temporaryFolder();
+    await mkdir(shared());
+    home = await startLocalHome({ env: { LONGSHORE_ALLOWED_MOUNTS: shared(), LONGSHORE_RECONCILE_SECONDS: "1" } });
+  });
+  afterAll(async () => {
+    await home.dispose();
+    await places.remove();
+  });
+
+  crashes(() => home, {
+    name: "docker",
+    folder: shared,
+    place: () => "/shared",
+    job: (script, more) => dockerJob(script, { volumes: [{ source: shared(), target: "/shared" }], ...more }),
+    left: containersOf,
+  });
+});
