@@ -38,7 +38,9 @@ export async function startPrivateDocker(): Promise<PrivateDocker> {
     const places = ["--data-root", join(folder, "data"), "--exec-root", execRoot, "--pidfile", pidFile];
     const network = ["--bridge=none", "--iptables=false", "--ip6tables=false"];
     const log = openSync(logFile, "a");
-    const child = spawn("dockerd", [...places, ...network, "-H", `unix://${socket}`], { stdio: ["ignore", log, log] });
+    const command = ["--net", "dockerd", ...places, ...network, "-H", `unix://${socket}`];
+    // In a network of its own: without a bridge it would remove the docker0 of the machine's own daemon.
+    const child = spawn("unshare", command, { stdio: ["ignore", log, log] });
     closeSync(log);
     daemon = child;
     let gone = false;

@@ -35,6 +35,8 @@ export interface Vigil {
 
 /** The one event stream of an adapter; all who wait share it. */
 export interface Watcher {
+  /** Connects, if nobody has waited yet: what is started from now on is seen to end, or known to have been lost. */
+  start(): void;
   watch(ref: ExternalRef): Vigil;
   /** Whether the engine was away when the container ended (by the engine's own clock). */
   wasLost(ref: ExternalRef, finishedAtMs: number | null): boolean;
@@ -112,31 +114,34 @@ export function createWatcher({ engine, homeId, clock, alive, isCancelled }: Wat
     up.resolve();
   };
   const disconnected = (): void => {
+    awaySince ??= clock();
+    for (const ref of kills.takeUndecided()) suspects.add(ref);
     if (!isUp) return;
     isUp = false;
     up = Promise.withResolvers<void>();
-    awaySince = clock();
-    for (const ref of kills.takeUndecided()) suspects.add(ref);
+    // They were alive when it broke. Of those who begin to wait later only the time of their end can tell.
     for (const ref of waiters.keys()) suspects.add(ref);
+  };
+  const readEvents = async (stream: NodeJS.ReadableStream): Promise<void> => {
+    for await (const event of readJsonLines<EngineEvent>(stream)) onEvent(event);
   };
   /** Follows one connection to its end; resolves or throws, the stream is over in either case. */
   const follow = async (): Promise<void> => {
-    const stream = await engine.open((client, abortSignal) => {
-      const since = Math.floor(clock() / 1000) - REPEAT_SECONDS;
-      return client.getEvents({ since, filters: FILTERS, abortSignal } as GetEventsOptions);
-    }, closing.signal);
+    let stream: NodeJS.ReadableStream | undefined;
     try {
+      stream = await engine.open((client, abortSignal) => {
+        const since = Math.floor(clock() / 1000) - REPEAT_SECONDS;
+        return client.getEvents({ since, filters: FILTERS, abortSignal } as GetEventsOptions);
+      }, closing.signal);
       // On the way to a remote engine something may forget the connection without telling either end.
       (stream as IncomingMessage).socket.setKeepAlive(true, KEEP_ALIVE_MS);
-      const reading = (async () => {
-        for await (const event of readJsonLines<EngineEvent>(stream)) onEvent(event);
-      })();
+      const reading = readEvents(stream);
       // The list may fail while the stream holds: then both are tried again.
       await Promise.race([resync().then(connected), reading]);
       await reading;
     } finally {
       disconnected();
-      (stream as IncomingMessage).destroy();
+      (stream as IncomingMessage | undefined)?.destroy();
     }
   };
   const run = async (): Promise<void> => {
@@ -151,14 +156,15 @@ export function createWatcher({ engine, homeId, clock, alive, isCancelled }: Wat
     }
   };
 
-  const watch = (ref: ExternalRef): Vigil => {
+  const start = (): void => {
     loop ??= run();
+  };
+  const watch = (ref: ExternalRef): Vigil => {
+    start();
     let pending = Promise.withResolvers<void>();
     const wakeUp = () => pending.resolve();
     const others = waiters.get(ref) ?? new Set();
     waiters.set(ref, others.add(wakeUp));
-    // Its end may be one of those that nobody saw.
-    if (awaySince !== null) suspects.add(ref);
     return {
       ready: (signal) => untilAborted(up.promise, AbortSignal.any([signal, closing.signal])),
       async next(signal, limitMs) {
@@ -178,6 +184,7 @@ export function createWatcher({ engine, homeId, clock, alive, isCancelled }: Wat
   };
 
   return {
+    start,
     watch,
     wasLost(ref, finishedAtMs) {
       if (suspects.has(ref)) return true;

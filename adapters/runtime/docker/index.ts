@@ -59,6 +59,8 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
   const cancelled = new Set<ExternalRef>();
   const watcher = createWatcher({ engine, homeId, clock, alive, isCancelled: (ref) => cancelled.has(ref) });
   const starter = { engine, networks, homeId, allowed, pidsLimit, clock };
+  /** Settles when nobody submits under the name any more. */
+  const launching = new Map<string, Promise<void>>();
   /** The last answer about each listed container; good until its state changes. */
   const listed = new Map<ExternalRef, { state: string; status: RuntimeStatus }>();
   let disposing: Promise<void> | undefined;
@@ -125,7 +127,22 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
     capabilities: CAPABILITIES,
     constraints: constraintsFor(maxConcurrent),
     check: (spec) => violationsOf(spec, allowed),
-    submit: (launch, signal) => submitContainer(starter, launch, signal),
+    async submit(launch, signal) {
+      signal.throwIfAborted();
+      watcher.start();
+      // One after the other by name: the later ones find what the first has made, and started.
+      const before = launching.get(launch.externalName);
+      const submitted = untilAborted(Promise.resolve(before), signal).then(() =>
+        submitContainer(starter, launch, signal),
+      );
+      const done = Promise.allSettled([before, submitted]).then(() => undefined);
+      launching.set(launch.externalName, done);
+      try {
+        return await submitted;
+      } finally {
+        if (launching.get(launch.externalName) === done) launching.delete(launch.externalName);
+      }
+    },
     status,
     wait,
 

@@ -18,17 +18,6 @@ interface PullMessage {
   errorDetail?: { message?: string };
 }
 
-/** Whether the engine has the image. */
-export async function hasImage(engine: Engine, reference: string): Promise<boolean> {
-  try {
-    await engine.call((client, abortSignal) => client.getImage(reference).inspect({ abortSignal } as object));
-    return true;
-  } catch (error) {
-    if (httpStatus(error) === 404) return false;
-    throw error;
-  }
-}
-
 /**
  * Pulls the launch's image and reports how far it is. An abort ends the connection, upon which the engine stops.
  * @throws LongshoreError AUTH, NOT_FOUND, IMAGE_PULL, VALIDATION or RUNTIME_UNAVAILABLE; the signal's reason.

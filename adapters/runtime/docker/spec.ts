@@ -154,7 +154,8 @@ export function statusOf({ State: state }: Pick<ContainerInspectInfo, "State">, 
     oom,
     failure: daemonFailure(exitCode, oom, witness),
     startedAt,
-    finishedAt,
+    // The daemon notes the start, containerd the end: of a very short command the end may be the earlier.
+    finishedAt: finishedAt < startedAt ? startedAt : finishedAt,
   };
 }
 

@@ -8,8 +8,8 @@ import type { Engine } from "./client.ts";
 import { engineMessage, httpStatus, refusal } from "./errors.ts";
 import { type Allowed, resolveMounts, violationsOf } from "./mounts.ts";
 import type { Networks } from "./networks.ts";
-import { hasImage, pullImage } from "./pull.ts";
-import { createOptions, imageReference, isSameAttempt } from "./spec.ts";
+import { pullImage } from "./pull.ts";
+import { createOptions, isSameAttempt } from "./spec.ts";
 
 /** How often an image or a network may vanish under a launch before it gives up. */
 const MAX_REPAIRS = 3;
@@ -26,42 +26,77 @@ export interface Starter {
   clock: Clock;
 }
 
+/**
+ * Docker starts a container that has ended again, so nobody but its maker may start one: whoever finds it `created`
+ * leaves the maker this long, and takes over only when it must have died in between.
+ */
+const MAKER_PATIENCE_MS = 15_000;
+const MAKER_LOOK_MS = 100;
+
 interface Found {
   ref: ExternalRef;
   /** What an adopted container's state was: only one that is `created` may still be started. */
   state: ContainerInspectInfo["State"]["Status"];
+  createdAtMs: number;
 }
 
-/** `RuntimeAdapter.submit` for Docker. */
+/**
+ * `RuntimeAdapter.submit` for Docker. The container is made first and the image pulled only when the engine lacks it:
+ * asking for the image beforehand would cost every launch about a twentieth of its start.
+ */
 export async function submitContainer(starter: Starter, launch: Launch, signal: AbortSignal): Promise<ExternalRef> {
   signal.throwIfAborted();
-  const image = launch.spec.image ?? "";
   const violations = violationsOf(launch.spec, starter.allowed);
-  const present = violations.length === 0 && (await hasImage(starter.engine, imageReference(image)));
   // What an earlier submit has made stands, whatever became of the image or the operator's settings since.
-  const earlier = present ? undefined : await findSame(starter, launch);
+  let earlier = violations.length > 0 ? await findSame(starter, launch) : undefined;
   if (earlier === undefined && violations.length > 0) throw forbidden(violations);
-  launch.report({ phase: "pulling", data: { image, present: present || earlier !== undefined } });
-  if (!present && earlier === undefined) await pullImage(starter.engine, launch, { signal, clock: starter.clock });
-  signal.throwIfAborted();
-  launch.report({ phase: "creating" });
+  const reports = createReports(launch);
   for (let repairs = 0; ; repairs += 1) {
     try {
-      return await begin(starter, launch, { signal, earlier });
+      return await begin(starter, launch, { signal, earlier, reports });
     } catch (error) {
       signal.throwIfAborted();
-      if (repairs === MAX_REPAIRS || !(await repair(starter, launch, { signal, error }))) throw refusal(error, launch);
+      if (repairs === MAX_REPAIRS) throw refusal(error, launch);
+      if (lacksImage(error)) {
+        earlier = await findSame(starter, launch);
+        if (earlier !== undefined) continue;
+        reports.pulling(false);
+        await pullImage(starter.engine, launch, { signal, clock: starter.clock });
+      } else if (lacksNetwork(error)) {
+        starter.networks.invalidate();
+      } else throw refusal(error, launch);
     }
   }
+}
+
+/** Each phase of a launch is reported once, in order, however often its steps are repeated. */
+interface Reports {
+  pulling(present: boolean): void;
+  creating(): void;
+}
+
+function createReports(launch: Launch): Reports {
+  const said = new Set<string>();
+  const report = (phase: "pulling" | "creating", data?: Record<string, unknown>) => {
+    if (said.has(phase)) return;
+    said.add(phase);
+    launch.report(data === undefined ? { phase } : { phase, data });
+  };
+  return {
+    pulling: (present) => report("pulling", { image: launch.spec.image ?? "", present }),
+    creating: () => report("creating"),
+  };
 }
 
 /** Creates or adopts, and starts. What it made is gone again when it throws, unless Longshore is shutting down. */
 async function begin(
   starter: Starter,
   launch: Launch,
-  { signal, earlier }: { signal: AbortSignal; earlier: Found | undefined },
+  { signal, earlier, reports }: { signal: AbortSignal; earlier: Found | undefined; reports: Reports },
 ): Promise<ExternalRef> {
   const { ref, state } = earlier ?? (await createOrAdopt(starter, launch, signal));
+  reports.pulling(true);
+  reports.creating();
   if (state !== "created") return ref;
   try {
     signal.throwIfAborted();
@@ -76,7 +111,7 @@ async function begin(
   }
 }
 
-async function createOrAdopt(starter: Starter, launch: Launch, signal: AbortSignal): Promise<Found> {
+async function createOrAdopt(starter: Starter, launch: Launch, signal: AbortSignal): Promise<Startable> {
   const { mode } = launch.spec.network;
   const networkMode = mode === "none" ? "none" : await starter.networks.idFor(launch.externalName);
   for (let tries = 1; ; tries += 1) {
@@ -92,15 +127,31 @@ async function createOrAdopt(starter: Starter, launch: Launch, signal: AbortSign
     });
     try {
       const made = await starter.engine.call((client) => client.createContainer(options));
-      return { ref: made.id, state: "created" };
+      return { id: made.id, mayStart: true };
     } catch (error) {
       if (httpStatus(error) !== 409) throw error;
       const same = await findSame(starter, launch);
-      if (same !== undefined) return same;
+      const adopted = same && (await settled(starter, launch, { found: same, signal }));
+      if (adopted !== undefined) return adopted;
       if (tries === NAME_TRIES) throw error;
       await delay(NAME_RETRY_MS);
     }
   }
+}
+
+/** Waits for the maker of a container to start it; undefined when it is removed instead. */
+async function settled(
+  starter: Starter,
+  launch: Launch,
+  { found, signal }: { found: Found; signal: AbortSignal },
+): Promise<Startable | undefined> {
+  let current: Found | undefined = found;
+  while (current?.state === "created" && starter.clock() - current.createdAtMs < MAKER_PATIENCE_MS) {
+    await delay(MAKER_LOOK_MS);
+    signal.throwIfAborted();
+    current = await findSame(starter, launch);
+  }
+  return current && { id: current.ref, mayStart: current.state === "created" };
 }
 
 /**
@@ -110,28 +161,20 @@ async function createOrAdopt(starter: Starter, launch: Launch, signal: AbortSign
 async function findSame({ engine, homeId }: Starter, launch: Launch): Promise<Found | undefined> {
   const found = await inspectContainer(engine, launch.externalName);
   if (found === undefined) return undefined;
-  if (isSameAttempt(found.Config.Labels ?? {}, launch, homeId)) return { ref: found.Id, state: found.State.Status };
+  if (isSameAttempt(found.Config.Labels ?? {}, launch, homeId)) {
+    return { ref: found.Id, state: found.State.Status, createdAtMs: Date.parse(found.Created) };
+  }
   const message = `something else on this Docker Engine has the name ${launch.externalName}`;
   throw new LongshoreError("UNKNOWN", message, { providerCode: "409" });
 }
 
-/** Whether the failure was of a kind that one more try may mend, and what it needed for it is done. */
-async function repair(
-  starter: Starter,
-  launch: Launch,
-  { signal, error }: { signal: AbortSignal; error: unknown },
-): Promise<boolean> {
-  if (httpStatus(error) !== 404) return false;
-  const said = engineMessage(error);
-  if (/no such image/i.test(said)) {
-    await pullImage(starter.engine, launch, { signal, clock: starter.clock });
-    return true;
-  }
-  if (/network .*not found/i.test(said)) {
-    starter.networks.invalidate();
-    return true;
-  }
-  return false;
+function lacksImage(error: unknown): boolean {
+  return httpStatus(error) === 404 && /no such image/i.test(engineMessage(error));
+}
+
+/** Somebody removed the bridge meanwhile: it is made anew. */
+function lacksNetwork(error: unknown): boolean {
+  return httpStatus(error) === 404 && /network .*not found/i.test(engineMessage(error));
 }
 
 function forbidden(violations: ReturnType<typeof violationsOf>): LongshoreError {

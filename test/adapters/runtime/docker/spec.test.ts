@@ -217,6 +217,11 @@ describe("statusOf", () => {
     expect(status({ Status: "dead", ExitCode: 3 })).toEqual(exited(3));
   });
 
+  it("never ends before it started", () => {
+    const early = "2026-01-02T03:04:05.600Z";
+    expect(status({ FinishedAt: early }).finishedAt).toBe("2026-01-02T03:04:05.678Z");
+  });
+
   it("is out of memory when the engine says so, in its state or in an event, and it was not coped with", () => {
     expect(status({ ExitCode: 137, OOMKilled: true })).toMatchObject({ oom: true, failure: null });
     expect(status({ ExitCode: 1, OOMKilled: true })).toMatchObject({ oom: true });
