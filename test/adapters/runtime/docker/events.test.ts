@@ -170,6 +170,14 @@ describe("the watcher of a Docker Engine", () => {
     expect([a.woken, watcher.isUndecided("a"), watcher.wasLost("a", null)]).toEqual([1, false, true]);
   });
 
+  it("blames it for what was killed and not waited for, whatever the clocks say", async () => {
+    await watching("a");
+    await fake.send("kill", "b", { signal: "9" });
+    await dies("b", "137");
+    await fake.breaks();
+    expect(watcher.wasLost("b", null)).toBe(true);
+  });
+
   it("holds it back as long as anybody else's container is being killed, but not for ever", async () => {
     const a = await watching("a");
     await fake.send("kill", "a", { signal: "15" });
