@@ -29,7 +29,7 @@ export async function readJob({ table }: Ledger, jobId: string): Promise<JobReco
   return job;
 }
 
-export async function readAttempt({ table }: Ledger, jobId: string, attempt: number): Promise<AttemptRecord | null> {
+async function readAttempt({ table }: Ledger, jobId: string, attempt: number): Promise<AttemptRecord | null> {
   const item = await table.get(attemptKey(jobId, attempt));
   return item === undefined ? null : recordOf<AttemptRecord>(item);
 }

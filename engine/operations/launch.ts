@@ -4,7 +4,7 @@ import { asLongshoreError, isCategory, LongshoreError } from "../errors.ts";
 import type { JobId } from "../ids.ts";
 import { advance } from "../ledger/advance.ts";
 import { masksKey } from "../ledger/keys.ts";
-import { readAttempt, readLife, readSealed } from "../ledger/read.ts";
+import { readAttempts, readLife, readSealed } from "../ledger/read.ts";
 import type { AttemptExit, Life } from "../ledger/records.ts";
 import { createMasker } from "../masking.ts";
 import { externalName } from "../naming.ts";
@@ -90,8 +90,9 @@ async function sealMasks(ctx: EngineContext, { job }: Life, values: readonly str
 
 async function logLinesBefore(ctx: EngineContext, jobId: JobId, attempt: number): Promise<number> {
   if (attempt === 1) return 0;
-  const last = await readAttempt(ctx.ledger, jobId, attempt - 1);
-  return (last?.logBase ?? 0) + (last?.logLines ?? 0);
+  // Summed, not read off the last one: an attempt that was never dispatched knows nothing of those before it.
+  const before = (await readAttempts(ctx.ledger, jobId)).filter((one) => one.attempt < attempt);
+  return before.reduce((lines, one) => lines + (one.logLines ?? 0), 0);
 }
 
 async function submit(ctx: EngineContext, { job }: Life, { launch, mask }: Prepared): Promise<void> {
