@@ -97,9 +97,9 @@ async function logLinesBefore(ctx: EngineContext, jobId: JobId, attempt: number)
 
 async function submit(ctx: EngineContext, { job }: Life, { launch, mask }: Prepared): Promise<void> {
   const { jobId, attempt } = job;
+  const runtime = ctx.runtimes.get(job.runtime);
   const inflight = ctx.inflight.begin(jobId, attempt);
   const recorder = createRecorder(ctx, jobId);
-  const runtime = ctx.runtimes.get(job.runtime);
   const report = (news: LaunchReport) => {
     if (news.progress !== undefined) return ctx.inflight.progress(jobId, news);
     recorder.add({ type: news.phase === "pulling" ? "PULL" : "CREATE", attempt, data: masked(news.data ?? {}, mask) });
