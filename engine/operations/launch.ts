@@ -121,7 +121,15 @@ async function submit(ctx: EngineContext, { job }: Life, { launch, mask }: Prepa
   const startedAt = known?.startedAt ?? new Date(ctx.clock()).toISOString();
   recorder.add({ type: "START", attempt, externalRef, startedAt });
   const life = await recorder.flush();
-  if (life !== null) await resume(ctx, life, known?.phase);
+  if (life === null) return;
+  if (endedWithout(life, { attempt, externalRef })) return await runtime.cleanup(externalRef);
+  await resume(ctx, life, known?.phase);
+}
+
+/** The attempt was ended from elsewhere before its resource was there: nobody else will ever look for it. */
+function endedWithout({ job, attempt }: Life, started: { attempt: number; externalRef: string }): boolean {
+  if (job.attempt !== started.attempt) return true;
+  return attempt?.exit != null && attempt.externalRef !== started.externalRef;
 }
 
 /** The command runs, or ran: see to its end. */
