@@ -26,12 +26,16 @@ export interface Collected {
 /** The end of a log that is kept in memory while its middle is cut; the rest of the budget goes to the beginning. */
 const MAX_TAIL_BYTES = 4 * 1024 * 1024;
 
-/** The masker for what an attempt wrote: every value that was secret to it. */
-export async function maskerOf(ctx: EngineContext, jobId: string, attempt: number): Promise<(text: string) => string> {
+/** Every value that was secret to an attempt. */
+export async function maskedValues(ctx: EngineContext, jobId: string, attempt: number): Promise<string[]> {
   const sealed = await readMasks(ctx.ledger, jobId, attempt);
-  if (sealed === undefined) return (text) => text;
-  const values = JSON.parse(Buffer.from(await ctx.sealer.open(sealed, jobId)).toString("utf8")) as string[];
-  return createMasker(values);
+  if (sealed === undefined) return [];
+  return JSON.parse(Buffer.from(await ctx.sealer.open(sealed, jobId)).toString("utf8")) as string[];
+}
+
+/** The masker for what an attempt wrote. */
+export async function maskerOf(ctx: EngineContext, jobId: string, attempt: number): Promise<(text: string) => string> {
+  return createMasker(await maskedValues(ctx, jobId, attempt));
 }
 
 /** A runtime's line as the job's: numbered over all attempts, masked. */

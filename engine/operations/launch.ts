@@ -13,6 +13,7 @@ import type { Launch, LaunchReport } from "../ports/runtime.ts";
 import type { Change } from "../ports/table.ts";
 import type { JobSpec } from "../spec/schema.ts";
 import { secretsOf } from "../spec/secret-values.ts";
+import { maskedValues } from "./collect.ts";
 import { completeToken, neverStarted, observeExit } from "./observe.ts";
 import { createRecorder } from "./recorder.ts";
 import { resolveRegistryAuth, resolveSecrets } from "./secrets.ts";
@@ -81,11 +82,16 @@ async function prepare(ctx: EngineContext, { job }: Life, name: string): Promise
   }
 }
 
+/** The values to mask, with those of an earlier run of this attempt: its command may have got others than are resolved now. */
 async function sealMasks(ctx: EngineContext, { job }: Life, values: readonly string[]): Promise<Change[]> {
   if (values.length === 0) return [];
-  const sealed = await ctx.sealer.seal(Buffer.from(JSON.stringify(values)), job.jobId);
+  const { jobId, attempt } = job;
+  const all = new Set([...(await maskedValues(ctx, jobId, attempt)), ...values]);
+  const sealed = await ctx.sealer.seal(Buffer.from(JSON.stringify([...all])), jobId);
   const data = Buffer.from(sealed).toString("base64");
-  return [{ kind: "put", item: { ...masksKey(job.jobId, job.attempt), data } }];
+  // Removed with the resource; where that is kept on purpose, they expire like the sealed spec.
+  const ttl = Math.ceil(ctx.clock() / 1000) + job.timeoutSeconds + ctx.ledger.limits.sealedRetentionSeconds;
+  return [{ kind: "put", item: { ...masksKey(jobId, attempt), data, ttl } }];
 }
 
 async function logLinesBefore(ctx: EngineContext, jobId: JobId, attempt: number): Promise<number> {
