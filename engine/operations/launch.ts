@@ -14,7 +14,7 @@ import type { Change } from "../ports/table.ts";
 import type { JobSpec } from "../spec/schema.ts";
 import { secretsOf } from "../spec/secret-values.ts";
 import { maskedValues } from "./collect.ts";
-import { completeToken, neverStarted, observeExit } from "./observe.ts";
+import { completeToken, neverStarted, observeExit, watchAttempt } from "./observe.ts";
 import { createRecorder } from "./recorder.ts";
 import { resolveRegistryAuth, resolveSecrets } from "./secrets.ts";
 import { stopAttempt } from "./stop.ts";
@@ -141,18 +141,11 @@ function endedWithout({ job, attempt }: Life, started: { attempt: number; extern
 /** The command runs, or ran: see to its end. */
 async function resume(ctx: EngineContext, { job, attempt }: Life, phase?: string): Promise<void> {
   if (attempt === null || attempt.externalRef === null || attempt.exit !== null) return;
-  const { externalRef, deadlineAt } = attempt;
   if (job.cancelRequestedAt !== null || attempt.stop !== null) {
     return ctx.background("stop", () => stopAttempt(ctx, job.jobId, attempt.attempt));
   }
   if (phase === "exited" || phase === "unknown") return observeExit(ctx, job);
-  ctx.watch({
-    jobId: job.jobId,
-    attempt: attempt.attempt,
-    runtime: job.runtime,
-    externalRef,
-    deadlineAt: deadlineAt ?? new Date(ctx.clock() + job.timeoutSeconds * 1000).toISOString(),
-  });
+  watchAttempt(ctx, { job, attempt });
 }
 
 function failureOf(error: LongshoreError, mask: (text: string) => string): AttemptExit["failure"] {

@@ -2,7 +2,7 @@ import type { EngineContext } from "../context.ts";
 import type { JobId } from "../ids.ts";
 import { advance } from "../ledger/advance.ts";
 import { readLife } from "../ledger/read.ts";
-import type { AttemptExit } from "../ledger/records.ts";
+import type { AttemptExit, Life } from "../ledger/records.ts";
 import type { Occurrence } from "../occurrences.ts";
 import type { RuntimeStatus } from "../ports/runtime.ts";
 
@@ -47,6 +47,18 @@ export async function neverStarted(
 async function recordExit(ctx: EngineContext, jobId: JobId, exit: Occurrence): Promise<void> {
   const { life } = await advance(ctx.ledger, jobId, exit);
   await completeToken(ctx, life.attempt?.token ?? null);
+}
+
+/** Sees to it that the end of a running attempt is observed. Asking again does no harm: a home watches an attempt once. */
+export function watchAttempt(ctx: EngineContext, { job, attempt }: Life): void {
+  if (attempt === null || attempt.externalRef === null || attempt.exit !== null) return;
+  ctx.watch({
+    jobId: job.jobId,
+    attempt: attempt.attempt,
+    runtime: job.runtime,
+    externalRef: attempt.externalRef,
+    deadlineAt: attempt.deadlineAt ?? new Date(ctx.clock() + job.timeoutSeconds * 1000).toISOString(),
+  });
 }
 
 /** Completes a task token. An unknown one has been completed before, or its execution is lost and will be relaunched. */

@@ -8,6 +8,7 @@ import type { Owned, RuntimeAdapter } from "../ports/runtime.ts";
 import { isTerminal } from "../states.ts";
 import { admitWaiting, requeue, startExecution } from "./admit.ts";
 import { cleanUp } from "./finalize.ts";
+import { watchAttempt } from "./observe.ts";
 import { expireAttempt, stopAttempt } from "./stop.ts";
 
 export interface ReconcileOptions {
@@ -72,14 +73,24 @@ async function repair(ctx: EngineContext, life: Life, { quietMs }: ReconcileOpti
     if (decision.effects.includes("start-execution")) await startExecution(ctx, decision.life.job);
     return decision.changed;
   }
+  if (stage === "collecting") {
+    // True when the execution still waits for the end of what has ended: the completion was lost on the way.
+    const token = life.attempt?.token ?? null;
+    return token !== null && (await ctx.orchestrator.complete(token));
+  }
   if (job.cancelRequestedAt !== null || life.attempt?.stop) {
     await stopAttempt(ctx, job.jobId, job.attempt);
     return true;
   }
   const deadlineAt = life.attempt?.deadlineAt;
-  if (stage !== "running" || !deadlineAt || Date.parse(deadlineAt) > ctx.clock()) return false;
-  await expireAttempt(ctx, job.jobId, job.attempt);
-  return true;
+  if (stage !== "running" || !deadlineAt) return false;
+  if (Date.parse(deadlineAt) <= ctx.clock()) {
+    await expireAttempt(ctx, job.jobId, job.attempt);
+    return true;
+  }
+  // Whoever watched it may have lost its runtime.
+  watchAttempt(ctx, life);
+  return false;
 }
 
 /** Removes what carries this home's label and belongs to no attempt that is still going on. */
