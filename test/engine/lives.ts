@@ -64,9 +64,9 @@ export function occurrences(attempt = 1): { [T in OccurrenceType]: Extract<Occur
     DISPATCH: { type: "DISPATCH", attempt, token: `token-${attempt}`, externalName: `name-a${attempt}`, logBase: 0 },
     PULL: { type: "PULL", attempt, data: { image: "alpine:3.20" } },
     CREATE: { type: "CREATE", attempt, data: {} },
-    START: { type: "START", attempt, externalRef: `ref-${attempt}`, startedAt: at(10) },
+    START: { type: "START", attempt, externalRef: `ref-${attempt}`, startedAt: at(10 * attempt) },
     STOP: { type: "STOP", attempt, reason: "timeout" },
-    EXIT: { type: "EXIT", attempt, exit: exitOf(), startedAt: at(10), externalRef: `ref-${attempt}` },
+    EXIT: { type: "EXIT", attempt, exit: exitOf(), startedAt: at(10 * attempt), externalRef: `ref-${attempt}` },
     FINISH: {
       type: "FINISH",
       attempt,

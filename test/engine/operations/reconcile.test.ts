@@ -333,8 +333,23 @@ describe("the change feed's records", () => {
     expect((await lifeOf(world, low)).job.slotShard).toBeNull();
   });
 
+  test("of a slot that a retry gave back admit who waits", async () => {
+    await world.dispose();
+    world = await openWorld({ maxConcurrent: () => 1 });
+    const spec = { retry: { maxAttempts: 2, delaySeconds: 60, on: ["UNKNOWN" as const] } };
+    const first = await launched(world, spec, { STUB_END_WITH: "UNKNOWN" });
+    const second = await submitted(world);
+    await drive(world.ctx, await records());
+    await observeExit(world.ctx, first);
+    const seen = (await world.ledger.sqlite.feed.read(0, 10_000)).at(-1)?.position ?? 0;
+    await finalizeAttempt(world.ctx, first);
+    await drive(world.ctx, await records(seen));
+    expect((await lifeOf(world, second)).job.slotShard).toBe(0);
+  });
+
   test("let others pass a job that waits for its concurrency key", async () => {
-    for (let n = 0; n < 3; n++) await submitted(world, { concurrencyKey: "db-main", priority: 10 });
+    // More than are looked at in one read.
+    for (let n = 0; n < 60; n++) await submitted(world, { concurrencyKey: "db-main", priority: 10 });
     const other = await submitted(world);
     await drive(world.ctx, await records());
     expect(world.executions.size).toBe(2);
