@@ -62,7 +62,7 @@ export async function acceptJob(ledger: Ledger, patch: Partial<JobRecord> = {}):
 }
 
 /** All items under a key, over as many pages as there are. */
-export async function everyItem(table: Table, query: Parameters<Table["query"]>[0]): Promise<Item[]> {
+async function everyItem(table: Table, query: Parameters<Table["query"]>[0]): Promise<Item[]> {
   const items: Item[] = [];
   let cursor: string | undefined;
   do {
