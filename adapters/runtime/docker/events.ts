@@ -18,7 +18,7 @@ const LAST_RETRY_MS = 5_000;
 const REPEAT_SECONDS = 600;
 const KEEP_ALIVE_MS = 30_000;
 /** Of all homes: a filter by label would hide that everything on this engine is being killed. */
-const FILTERS = { type: ["container"], event: ["kill", "die", "oom", "destroy"] };
+const FILTERS = { type: ["container"], event: ["start", "kill", "die", "oom", "destroy"] };
 const MAX_OUTAGES = 64;
 
 /** One container that somebody waits for. */
@@ -42,6 +42,8 @@ export interface Watcher {
   wasLost(ref: ExternalRef, finishedAtMs: number | null): boolean;
   /** Whether the container ended by a kill of which it is not yet known whether the engine did it as it goes away. */
   isUndecided(ref: ExternalRef): boolean;
+  /** When a container of this home was started and ended with exit code 0, by the engine's events; else undefined. */
+  endedWell(ref: ExternalRef): { startedAtMs: number | null; finishedAtMs: number } | undefined;
   /** Whether the engine reported that the container ran out of memory. */
   ranOutOfMemory(ref: ExternalRef): boolean;
   /** Drops what is known about a container that was removed. */
@@ -63,6 +65,7 @@ export interface WatcherOptions {
 interface EngineEvent {
   Type?: string;
   Action?: string;
+  timeNano?: number;
   Actor?: { ID?: string; Attributes?: Record<string, string> };
 }
 
@@ -72,6 +75,8 @@ export function createWatcher({ engine, homeId, clock, alive, isCancelled }: Wat
   /** Not known to have survived the outage in which they were waited for. */
   const suspects = new Set<ExternalRef>();
   const outOfMemory = new Set<ExternalRef>();
+  const starts = new Map<ExternalRef, number>();
+  const goodEnds = new Map<ExternalRef, number>();
   const outages: { from: number; to: number }[] = [];
   const closing = new AbortController();
   let awaySince: number | null = null;
@@ -86,15 +91,22 @@ export function createWatcher({ engine, homeId, clock, alive, isCancelled }: Wat
   const kills = createOutsideKills((refs) => {
     for (const ref of refs) wake(ref);
   });
-  const onEvent = ({ Action: action, Actor: actor }: EngineEvent): void => {
+  const forget = (ref: ExternalRef): void => {
+    for (const known of [suspects, outOfMemory, starts, goodEnds]) known.delete(ref);
+    kills.forget(ref);
+  };
+  const onEvent = ({ Action: action, Actor: actor, timeNano = 0 }: EngineEvent): void => {
     const { ID: ref, Attributes: facts = {} } = actor ?? {};
     if (ref === undefined) return;
     // Other people's containers count too: an engine that stops kills them all.
     if (action === "kill" && !isCancelled(ref)) kills.killed(ref, facts.signal ?? "");
     const held = action === "die" && kills.died(ref, facts.exitCode ?? "");
     if (facts[LABELS.home] !== homeId) return kills.forget(ref);
+    const atMs = Math.floor(timeNano / 1e6);
+    if (action === "start") starts.set(ref, atMs);
     if (action === "oom") outOfMemory.add(ref);
-    if (action === "destroy") kills.forget(ref);
+    if (action === "die" && facts.exitCode === "0") goodEnds.set(ref, atMs);
+    if (action === "destroy") forget(ref);
     if (action === "destroy" || (action === "die" && !held)) wake(ref);
   };
   /** Whoever waits and is not alive any more ended while nobody looked. */
@@ -194,11 +206,11 @@ export function createWatcher({ engine, homeId, clock, alive, isCancelled }: Wat
     },
     isUndecided: (ref) => kills.isUndecided(ref) && !suspects.has(ref),
     ranOutOfMemory: (ref) => outOfMemory.has(ref),
-    forget(ref) {
-      suspects.delete(ref);
-      outOfMemory.delete(ref);
-      kills.forget(ref);
+    endedWell(ref) {
+      const finishedAtMs = goodEnds.get(ref);
+      return finishedAtMs === undefined ? undefined : { startedAtMs: starts.get(ref) ?? null, finishedAtMs };
     },
+    forget,
     async close(reason) {
       closing.abort(reason);
       await loop;

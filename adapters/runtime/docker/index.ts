@@ -10,7 +10,7 @@ import { CAPABILITIES, constraintsFor } from "./features.ts";
 import { readLog } from "./logs.ts";
 import { violationsOf } from "./mounts.ts";
 import { createNetworks } from "./networks.ts";
-import { isKept, statusOf, UNKNOWN_STATUS } from "./spec.ts";
+import { endedStatus, isKept, statusOf, UNKNOWN_STATUS } from "./spec.ts";
 import { inspectContainer, removeContainer, submitContainer } from "./submit.ts";
 import { untilAborted } from "./waiting.ts";
 
@@ -61,6 +61,8 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
   const starter = { engine, networks, homeId, allowed, pidsLimit, clock };
   /** Settles when nobody submits under the name any more. */
   const launching = new Map<string, Promise<void>>();
+  /** What this process made or found itself: whose it is need not be asked again. */
+  const own = new Set<ExternalRef>();
   /** The last answer about each listed container; good until its state changes. */
   const listed = new Map<ExternalRef, { state: string; status: RuntimeStatus }>();
   let disposing: Promise<void> | undefined;
@@ -104,8 +106,16 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
     try {
       await vigil.ready(signal);
       for (let limitMs: number | undefined, looks = 0; ; looks += 1) {
+        const well = watcher.endedWell(ref);
+        if (well !== undefined) return endedStatus(well);
+        // An engine that is tidying up after a container answers no question about it, but it has told of the end.
+        const told = vigil.next(signal);
+        told.catch(() => undefined);
         // An engine that cannot answer now is waited for: the watcher wakes everybody it has lost when it is back.
-        const seen = await untilAborted(status(ref).catch(unlessDisposed), signal);
+        const looking = status(ref).catch(unlessDisposed);
+        await untilAborted(Promise.race([looking, told]), signal);
+        if (watcher.endedWell(ref) !== undefined) continue;
+        const seen = await untilAborted(looking, signal);
         if (seen?.phase === "exited" || seen?.phase === "unknown") return seen;
         const doubtful = seen === undefined || looks > 0;
         limitMs = doubtful ? Math.min((limitMs ?? LOOK_AGAIN_MS) * 2, MAX_LOOK_AGAIN_MS) : undefined;
@@ -163,18 +173,21 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
 
     async *logs(ref, logOptions) {
       logOptions.signal?.throwIfAborted();
-      const found = await inspectOwn(ref);
-      if (found === undefined) return;
-      yield* readLog(engine, ref, { ...logOptions, ended: !found.State.Running });
+      // An engine that is tidying up after a container answers no question about it, but shows its log.
+      const known = own.has(ref) && watcher.endedWell(ref) !== undefined;
+      const found = known ? undefined : await inspectOwn(ref);
+      if (!known && found === undefined) return;
+      yield* readLog(engine, ref, { ...logOptions, ended: known || found?.State.Running !== true });
     },
 
     async cleanup(ref) {
-      if ((await inspectOwn(ref)) === undefined) return;
+      if (!own.has(ref) && (await inspectOwn(ref)) === undefined) return;
       cancelled.add(ref);
       await removeContainer(engine, ref).catch((error: unknown) => {
         throw engineFailure(error, "remove a container");
       });
       cancelled.delete(ref);
+      own.delete(ref);
       watcher.forget(ref);
     },
 

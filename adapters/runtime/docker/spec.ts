@@ -159,6 +159,13 @@ export function statusOf({ State: state }: Pick<ContainerInspectInfo, "State">, 
   };
 }
 
+/** What the engine's events tell of a container that ended with exit code 0. */
+export function endedStatus(at: { startedAtMs: number | null; finishedAtMs: number }): RuntimeStatus {
+  const startedAt = at.startedAtMs === null ? null : new Date(at.startedAtMs).toISOString();
+  const finishedAt = new Date(Math.max(at.finishedAtMs, at.startedAtMs ?? 0)).toISOString();
+  return { ...UNKNOWN_STATUS, phase: "exited", exitCode: 0, startedAt, finishedAt };
+}
+
 function daemonFailure(exitCode: number, oom: boolean, { lost, cancelled }: Witness): RuntimeStatus["failure"] {
   if (!lost || oom || cancelled || !DAEMON_EXIT_CODES.includes(exitCode)) return null;
   return {

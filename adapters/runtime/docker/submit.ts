@@ -40,6 +40,12 @@ interface Found {
   createdAtMs: number;
 }
 
+/** A container, and whether it is this launch that starts it. */
+interface Startable {
+  ref: ExternalRef;
+  mayStart: boolean;
+}
+
 /**
  * `RuntimeAdapter.submit` for Docker. The container is made first and the image pulled only when the engine lacks it:
  * asking for the image beforehand would cost every launch about a twentieth of its start.
@@ -94,10 +100,11 @@ async function begin(
   launch: Launch,
   { signal, earlier, reports }: { signal: AbortSignal; earlier: Found | undefined; reports: Reports },
 ): Promise<ExternalRef> {
-  const { ref, state } = earlier ?? (await createOrAdopt(starter, launch, signal));
+  const adopted = earlier && (await settled(starter, launch, { found: earlier, signal }));
+  const { ref, mayStart } = adopted ?? (await createOrAdopt(starter, launch, signal));
   reports.pulling(true);
   reports.creating();
-  if (state !== "created") return ref;
+  if (!mayStart) return ref;
   try {
     signal.throwIfAborted();
     await startContainer(starter.engine, ref);
@@ -127,7 +134,7 @@ async function createOrAdopt(starter: Starter, launch: Launch, signal: AbortSign
     });
     try {
       const made = await starter.engine.call((client) => client.createContainer(options));
-      return { id: made.id, mayStart: true };
+      return { ref: made.id, mayStart: true };
     } catch (error) {
       if (httpStatus(error) !== 409) throw error;
       const same = await findSame(starter, launch);
@@ -151,7 +158,7 @@ async function settled(
     signal.throwIfAborted();
     current = await findSame(starter, launch);
   }
-  return current && { id: current.ref, mayStart: current.state === "created" };
+  return current && { ref: current.ref, mayStart: current.state === "created" };
 }
 
 /**
