@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
+import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BUSYBOX_IMAGE } from "../lab/docker.ts";
 import { pushImage, startRegistry, type TestRegistry } from "../lab/registry.ts";
@@ -54,6 +55,9 @@ export function images(target: Target): void {
     });
     afterAll(async () => {
       await Promise.all([open.stop(), closed.stop(), silence.stop()]);
+      // What the jobs pulled: the engine keeps it, and the next run has other ports.
+      const docker = new Docker();
+      for (const name of [known, guarded]) await docker.getImage(name).remove();
     });
 
     async function failing(image: string, category: string, more: object = {}) {

@@ -8,6 +8,9 @@ import Docker from "dockerode";
 import { leftContainers, removeHome } from "../lab/docker.ts";
 import { cancelAll, type Target } from "./client.ts";
 
+/** Together less than the limit of a hook. */
+const CANCEL_LIMIT_MS = 25_000;
+const STOP_LIMIT_MS = 15_000;
 const ROOT = join(import.meta.dirname, "../..");
 
 /** A home on this machine in a process of its own, as `longshore dev` runs it. */
@@ -101,9 +104,12 @@ export async function startLocalHome(options: LocalHomeOptions = {}): Promise<Lo
     async dispose() {
       try {
         if (!isRunning()) await start();
-        await cancelAll(home);
+        await within(CANCEL_LIMIT_MS, cancelAll(home), "some jobs would not end");
       } finally {
-        await end("SIGTERM");
+        await within(STOP_LIMIT_MS, end("SIGTERM"), "the home would not end").catch(async (error: unknown) => {
+          await end("SIGKILL");
+          throw error;
+        });
         await removeRest(homeIdOf(data), docker);
         await rm(folder, { recursive: true, force: true });
       }
@@ -117,6 +123,17 @@ export async function startLocalHome(options: LocalHomeOptions = {}): Promise<Lo
     throw error;
   }
   return home;
+}
+
+/** What a broken home never does must not keep a suite from ending it: nothing else would. */
+async function within<T>(limitMs: number, work: Promise<T>, complaint: string): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(complaint)), limitMs);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Removes the home's network. A container that is still there is a leak, and told. */

@@ -59,12 +59,9 @@ export function unhappyLives(target: Target, facts: UnhappyFacts): void {
     it("whose command is not there is USER_CODE", async () => {
       const { jobId } = await submit(target, { ...facts.job(""), command: ["/no/such/command"] });
       const job = await ended(target, jobId);
-      // As a shell has it: 127.
-      expect(job).toMatchObject({
-        status: "FAILED",
-        exitCode: 127,
-        error: { category: "USER_CODE", retryable: false },
-      });
+      expect(job).toMatchObject({ status: "FAILED", error: { category: "USER_CODE", retryable: false } });
+      // Where an init of the runtime's looked for it something did run, and ended as in a shell; else nothing did.
+      expect([null, 127]).toContain(job.exitCode);
       const said = [job.error?.message, ...(await logsOf(target, jobId)).map(({ text }) => text)].join("\n");
       expect(said).toContain("/no/such/command");
       await nothingLeft(jobId);
