@@ -51,7 +51,10 @@ export interface EngineContext {
     externalRef: ExternalRef;
     deadlineAt: string;
   }): void;
-  /** Runs slow work that nobody waits for; a home that may freeze after its answer waits for it itself. */
+  /**
+   * Runs slow work that nobody waits for, one of a name at a time: what is asked for again meanwhile is left out. A home
+   * that may freeze after its answer waits for it itself.
+   */
   background(name: string, work: () => Promise<void>): void;
   clock: Clock;
   /** 0 ≤ x < 1. */

@@ -95,21 +95,7 @@ function apply(draft: Draft, stage: Stage, occurrence: Occurrence): void {
 function dispatch(draft: Draft, stage: Stage, occurrence: Extract<Occurrence, { type: "DISPATCH" }>): void {
   const { token, externalName, logBase } = occurrence;
   if (draft.attempt === null || draft.attempt.attempt !== occurrence.attempt) {
-    draft.startAttempt({
-      attempt: occurrence.attempt,
-      runtime: draft.job.runtime,
-      externalName,
-      externalRef: null,
-      token,
-      startedAt: null,
-      deadlineAt: null,
-      stop: null,
-      exit: null,
-      error: null,
-      finishedAt: null,
-      logBase,
-      logLines: null,
-    });
+    draft.startAttempt({ ...newAttempt(draft.job, externalName), token, logBase });
   } else {
     draft.setAttempt({ token });
   }
@@ -147,19 +133,10 @@ function exit(draft: Draft, occurrence: Extract<Occurrence, { type: "EXIT" }>): 
   } else {
     // The execution gave up before it ever dispatched: the attempt is on record all the same.
     draft.startAttempt({
-      attempt: occurrence.attempt,
-      runtime: draft.job.runtime,
-      externalName: draft.job.externalName ?? "",
+      ...newAttempt(draft.job, draft.job.externalName ?? ""),
       externalRef,
-      token: null,
       startedAt,
-      deadlineAt: null,
-      stop: null,
       exit: facts,
-      error: null,
-      finishedAt: null,
-      logBase: 0,
-      logLines: null,
     });
   }
   const begun = startedAt ?? attempt?.startedAt ?? null;
@@ -175,14 +152,19 @@ function exit(draft: Draft, occurrence: Extract<Occurrence, { type: "EXIT" }>): 
   draft.effect("complete-token");
 }
 
+/** Whether the resource of a job's last attempt stays on purpose: by its policy, and because there is one. */
+export function isKept({ cleanup, status }: Pick<JobRecord, "cleanup" | "status">, attempt: AttemptRecord): boolean {
+  if (attempt.startedAt === null) return false;
+  return cleanup === "never" || (cleanup === "onSuccess" && status !== "SUCCEEDED");
+}
+
 function finish(draft: Draft, occurrence: Extract<Occurrence, { type: "FINISH" }>): void {
   const { outcome, logs, cost, retry } = occurrence;
   const ended = draft.attempt?.exit ?? null;
   const finishedAt = ended?.finishedAt ?? draft.at;
   draft.setAttempt({ error: outcome.error, finishedAt, logLines: logs.lines, token: null });
-  const keep = draft.job.cleanup === "never" || (draft.job.cleanup === "onSuccess" && outcome.status !== "SUCCEEDED");
-  const started = draft.attempt?.startedAt !== null;
-  const cleanupPending = retry !== null || !(keep && started);
+  const kept = draft.attempt !== null && isKept({ ...draft.job, status: outcome.status }, draft.attempt);
+  const cleanupPending = retry !== null || !kept;
   const common = { cost, cleanupPending, slotShard: null, exitCode: ended?.exitCode ?? null, error: outcome.error };
   draft.event("LOGS_COLLECTED", logs);
   draft.event("COST_RECORDED", { ...cost });
@@ -227,6 +209,24 @@ function cancel(draft: Draft, stage: Stage, by: string): void {
     error: null,
   });
   draft.event("CANCELLED", {});
+}
+
+function newAttempt({ attempt, runtime }: JobRecord, externalName: string): AttemptRecord {
+  return {
+    attempt,
+    runtime,
+    externalName,
+    externalRef: null,
+    token: null,
+    startedAt: null,
+    deadlineAt: null,
+    stop: null,
+    exit: null,
+    error: null,
+    finishedAt: null,
+    logBase: 0,
+    logLines: null,
+  };
 }
 
 /** A decision in the making: it copies, never changes what it was given, and numbers the events. */

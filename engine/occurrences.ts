@@ -1,4 +1,5 @@
-import type { AttemptExit, Cost, JobRecord, StopReason } from "./ledger/records.ts";
+import type { Cost } from "./cost.ts";
+import type { AttemptExit, JobRecord, StopReason } from "./ledger/records.ts";
 import type { Outcome } from "./outcome.ts";
 import { assertNever, isTerminal, type Phase } from "./states.ts";
 

@@ -17,6 +17,9 @@ export function judge(job: JobRecord, attempt: AttemptRecord, exit: AttemptExit)
     const message = `the job ran longer than its timeout of ${job.timeoutSeconds} s`;
     return { status: "TIMED_OUT", error: jobError("TIMEOUT", message, { exitCode: exit.exitCode }) };
   }
+  if (attempt.startedAt === null && attempt.stop !== null && exit.failure === null) {
+    return failed(jobError("RUNTIME_UNAVAILABLE", "the attempt was not started in the time that it had for that"));
+  }
   if (attempt.stop === "lost" && exit.failure === null) {
     const message = "the attempt could not be followed to its end and was stopped";
     return failed(jobError("RUNTIME_UNAVAILABLE", message, { exitCode: exit.exitCode }));
@@ -41,8 +44,8 @@ function failed(error: JobError): Outcome {
 
 function isTimeout(attempt: AttemptRecord, exit: AttemptExit): boolean {
   if (exit.failure?.category === "TIMEOUT") return true;
-  if (attempt.stop !== "timeout") return false;
-  return attempt.deadlineAt === null || Date.parse(exit.finishedAt) >= Date.parse(attempt.deadlineAt);
+  if (attempt.stop !== "timeout" || attempt.deadlineAt === null) return false;
+  return Date.parse(exit.finishedAt) >= Date.parse(attempt.deadlineAt);
 }
 
 const SIGNALS: Record<number, string> = {

@@ -1,6 +1,7 @@
 import type { Logger } from "../engine/ports/logger.ts";
 
 export interface Background {
+  /** Begins the work, unless work of this name is under way. */
   run(name: string, work: () => Promise<void>): void;
   /** Resolves when everything that was begun has ended. */
   settled(): Promise<void>;
@@ -8,16 +9,17 @@ export interface Background {
 
 /** Work that nobody waits for. A failure is logged; the reconciler repeats what matters. */
 export function createBackground(logger: Logger): Background {
-  const running = new Set<Promise<void>>();
+  const running = new Map<string, Promise<void>>();
   return {
     run(name, work) {
+      if (running.has(name)) return;
       const done = work()
         .catch((error: unknown) => logger.warn({ work: name, err: error }, "background work failed"))
-        .finally(() => running.delete(done));
-      running.add(done);
+        .finally(() => running.delete(name));
+      running.set(name, done);
     },
     async settled() {
-      await Promise.all(running);
+      await Promise.all(running.values());
     },
   };
 }

@@ -6,7 +6,7 @@ import { createAslOrchestrator } from "../adapters/orchestrator/asl.ts";
 import { createKeyfileSealer } from "../adapters/sealer/keyfile.ts";
 import { createEnvSecrets } from "../adapters/secrets/env.ts";
 import { createFileSecrets } from "../adapters/secrets/file.ts";
-import { createSqliteTable } from "../adapters/table/sqlite/index.ts";
+import { createSqliteTable, type SqliteTable } from "../adapters/table/sqlite/index.ts";
 import { acquireHomeLock } from "../adapters/table/sqlite/lock.ts";
 import type { EngineContext } from "../engine/context.ts";
 import { openHomeRecord } from "../engine/ledger/home.ts";
@@ -42,6 +42,8 @@ export interface Home {
   close(): Promise<void>;
 }
 
+const TIDY_BATCH = 1000;
+const MAX_TIDY_ROUNDS = 100;
 const DAY_SECONDS = 24 * 3600;
 /** How long what is at work, such as a clean-up or a container's stop, may take when the home closes. */
 const CLOSE_PATIENCE_MS = 3000;
@@ -54,6 +56,7 @@ export async function openHome(
   settings: Settings,
   logger: Logger = createLogger({ level: settings.logLevel }),
 ): Promise<Home> {
+  const openedAtMs = Date.now();
   await using opened = new AsyncDisposableStack();
   await mkdir(settings.home, { recursive: true, mode: 0o700 });
   await chmod(settings.home, 0o700);
@@ -117,15 +120,14 @@ export async function openHome(
   await runtimes.refresh();
   const sweeper = createSweeper({
     everySeconds: settings.reconcileSeconds,
-    sweep: async (quietMs) => {
+    sweep: async (touchedBefore) => {
       await runtimes.refresh();
-      await invoke(functions.reconcile, { quietMs });
-      await table.sweepExpired(Math.floor(Date.now() / 1000), 1000);
-      await table.trimFeed();
+      await invoke(functions.reconcile, { touchedBefore });
+      if (touchedBefore > openedAtMs) await tidy(table);
     },
     logger,
   });
-  opened.defer(() => sweeper.close());
+  opened.defer(() => atMost(CLOSE_PATIENCE_MS, sweeper.close()));
   const pumpOptions = { feed: table.feed, cursor: table.cursor, saveCursor: table.saveCursor, logger };
   const pumps = [
     createFeedPump({ ...pumpOptions, name: "lifecycle", handle: (records) => invoke(functions.changeFeed, records) }),
@@ -149,10 +151,10 @@ export async function openHome(
   opened.defer(() => gateway.close());
   const endpoint = await announce(settings.home, gateway.url);
   opened.defer(endpoint.withdraw);
-  // Nobody is at what was under way when the last process ended: it is taken up at once.
-  await sweeper.sweep(0);
   for (const pump of pumps) pump.start();
   sweeper.start();
+  // Nobody is at what was under way when the last process ended: it is taken up at once, while new jobs come in.
+  void sweeper.sweep(openedAtMs);
   logger.info({ url: gateway.url, home: settings.home }, "Longshore is ready");
 
   const owned = opened.move();
@@ -167,6 +169,18 @@ function limitsOf(settings: Settings): Ledger["limits"] {
     shards: 1,
     sealedRetentionSeconds: settings.retentionDays * DAY_SECONDS,
   };
+}
+
+/**
+ * Removes what has expired, and what every reader of the change feed has passed. Not by a home that has just been
+ * opened: an accepted batch that waits in the feed must be published before its staged jobs can expire.
+ */
+async function tidy(table: SqliteTable): Promise<void> {
+  for (let round = 0; round < MAX_TIDY_ROUNDS; round++) {
+    const removed = await table.sweepExpired(Math.floor(Date.now() / 1000), TIDY_BATCH);
+    if (removed < TIDY_BATCH) break;
+  }
+  await table.trimFeed();
 }
 
 /** Writes where this home answers, so that a command on the same machine finds it. */

@@ -13,10 +13,12 @@ export interface LocalInflight extends Inflight {
 export function createInflight(): LocalInflight {
   const launches = new Map<JobId, AbortController>();
   const progress = new Map<JobId, object>();
+  let isShutDown = false;
   return {
     begin(jobId) {
       const controller = new AbortController();
       launches.set(jobId, controller);
+      if (isShutDown) controller.abort(SHUTDOWN);
       const end = () => {
         if (launches.get(jobId) === controller) launches.delete(jobId);
       };
@@ -33,6 +35,7 @@ export function createInflight(): LocalInflight {
     },
     progressOf: (jobId) => progress.get(jobId) ?? null,
     shutDown() {
+      isShutDown = true;
       for (const launch of launches.values()) launch.abort(SHUTDOWN);
     },
   };

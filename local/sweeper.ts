@@ -2,15 +2,15 @@ import type { Logger } from "../engine/ports/logger.ts";
 
 export interface SweeperOptions {
   everySeconds: number;
-  /** One sweep; jobs that were touched within `quietMs` are left alone. */
-  sweep(quietMs: number): Promise<void>;
+  /** One sweep; jobs that were touched at or after `touchedBefore` (ms since the epoch) are left alone. */
+  sweep(touchedBefore: number): Promise<void>;
   logger: Logger;
 }
 
 export interface Sweeper {
   start(): void;
   /** Sweeps now, or joins the sweep that is under way. Never throws: the next one tries again. */
-  sweep(quietMs: number): Promise<void>;
+  sweep(touchedBefore: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -22,8 +22,8 @@ export function createSweeper({ everySeconds, sweep, logger }: SweeperOptions): 
   let timer: NodeJS.Timeout | undefined;
   let current: Promise<void> | null = null;
 
-  function sweepOnce(quietMs: number): Promise<void> {
-    current ??= sweep(quietMs)
+  function sweepOnce(touchedBefore: number): Promise<void> {
+    current ??= sweep(touchedBefore)
       .catch((error: unknown) => logger.error({ err: error }, "a sweep failed"))
       .finally(() => {
         current = null;
@@ -33,7 +33,7 @@ export function createSweeper({ everySeconds, sweep, logger }: SweeperOptions): 
 
   return {
     start() {
-      timer = setInterval(() => void sweepOnce(QUIET_MS), everySeconds * 1000);
+      timer = setInterval(() => void sweepOnce(Date.now() - QUIET_MS), everySeconds * 1000);
     },
     sweep: sweepOnce,
     async close() {

@@ -1,6 +1,6 @@
 import type { EngineContext } from "../engine/context.ts";
 import { observeExit } from "../engine/operations/observe.ts";
-import { expireAttempt } from "../engine/operations/stop.ts";
+import { expireInBackground } from "../engine/operations/stop.ts";
 
 type Watched = Parameters<EngineContext["watch"]>[0];
 
@@ -26,8 +26,7 @@ export function createWatcher(): Watcher {
 
   async function follow(ctx: EngineContext, attempt: Watched): Promise<void> {
     const leftMs = Math.max(0, Date.parse(attempt.deadlineAt) - ctx.clock());
-    const expire = () => ctx.background("timeout", () => expireAttempt(ctx, attempt.jobId, attempt.attempt));
-    const deadline = setTimeout(expire, leftMs);
+    const deadline = setTimeout(() => expireInBackground(ctx, attempt), leftMs);
     try {
       await waitForEnd(ctx, attempt);
     } catch (error) {

@@ -24,6 +24,7 @@ export interface Idempotency {
 
 export type Acceptance = { accepted: true } | { accepted: false; jobIds: string[] };
 
+const BATCH_SECONDS = 30 * 24 * 3600;
 const IDEMPOTENCY_SECONDS = 7 * 24 * 3600;
 /** When a caller whom a full queue refused may ask again. */
 const RETRY_AFTER_SECONDS = 5;
@@ -55,7 +56,7 @@ export async function accept(
     const remembered = idempotency === null ? [] : [remember(ledger, idempotency, submissions)];
     const changes = direct
       ? submissions.flatMap((submission) => jobChanges(onShard(submission, shard)))
-      : [batchRecord(submissions, batchId, shard)];
+      : [batchRecord(ledger, submissions, shard)];
     try {
       await ledger.table.commit([reservation, ...remembered, ...changes]);
       if (!direct)
@@ -128,7 +129,10 @@ async function stage(ledger: Ledger, submissions: Submission[], batchId: string)
   }
 }
 
-function batchRecord(submissions: Submission[], batchId: string, queueShard: number): Change {
+/** It is needed until its jobs are published, which the change feed does soon after. */
+function batchRecord({ clock }: Ledger, submissions: Submission[], queueShard: number): Change {
   const jobIds = submissions.map(({ job }) => job.jobId);
-  return { kind: "put", item: { ...batchKey(batchId), jobIds, queueShard }, guard: { exists: false } };
+  const ttl = Math.ceil(clock() / 1000) + BATCH_SECONDS;
+  const key = batchKey(submissions[0]?.job.jobId ?? "");
+  return { kind: "put", item: { ...key, jobIds, queueShard, ttl }, guard: { exists: false } };
 }

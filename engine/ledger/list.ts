@@ -34,15 +34,20 @@ export async function listJobs(
   filter: JobFilter,
   page: { limit: number; cursor?: string; since: string },
 ): Promise<JobPage> {
-  const newest = page.cursor === undefined ? ledger.clock() : decodeTime(page.cursor.slice("job_".length));
-  const start = filter.createdBefore === undefined ? newest : Math.min(newest, Date.parse(filter.createdBefore));
+  const { cursor } = page;
+  // Nothing is newer than now, whatever a cursor or a filter says: the months to look through stay those of the home.
+  const start = Math.min(
+    ledger.clock(),
+    cursor === undefined ? Infinity : decodeTime(cursor.slice("job_".length)),
+    filter.createdBefore === undefined ? Infinity : Date.parse(filter.createdBefore),
+  );
   const oldest = Math.max(
     Date.parse(page.since),
     filter.createdAfter === undefined ? 0 : Date.parse(filter.createdAfter),
   );
   const jobs: JobRecord[] = [];
   let scanned = 0;
-  let before = page.cursor;
+  let before = cursor;
   for (const month of monthsBack(start, oldest)) {
     for (;;) {
       const batch = await readMonth(ledger, month, { before, limit: page.limit });
@@ -74,14 +79,18 @@ async function readMonth(
   return jobs.sort((a, b) => (a.jobId < b.jobId ? 1 : -1)).slice(0, limit);
 }
 
+/** The months (`2026-05`) from one time back to another, newest first; none when it is turned round. */
 function* monthsBack(startMs: number, oldestMs: number): Generator<string> {
-  const month = new Date(startMs);
-  month.setUTCDate(1);
-  const last = new Date(oldestMs).toISOString().slice(0, 7);
-  for (let name = month.toISOString().slice(0, 7); name >= last; name = month.toISOString().slice(0, 7)) {
-    yield name;
-    month.setUTCMonth(month.getUTCMonth() - 1);
+  const oldest = monthNumber(oldestMs);
+  // Numbers, not names: a year with more or fewer than four digits does not sort as text.
+  for (let month = monthNumber(startMs); month >= oldest; month--) {
+    yield new Date(Date.UTC(Math.floor(month / 12), month % 12)).toISOString().slice(0, 7);
   }
+}
+
+function monthNumber(ms: number): number {
+  const date = new Date(ms);
+  return date.getUTCFullYear() * 12 + date.getUTCMonth();
 }
 
 function matches(job: JobRecord, filter: JobFilter): boolean {

@@ -1,4 +1,3 @@
-import type { JobId } from "../ids.ts";
 import type { Item, Page } from "../ports/table.ts";
 import type { JobSpec } from "../spec/schema.ts";
 import { recordOf } from "./items.ts";
@@ -89,12 +88,12 @@ export function readWaiting(
 }
 
 /** Every job that Longshore still has work with, in pages. */
-export async function* readActive({ table }: Ledger): AsyncGenerator<JobId> {
+export async function* readActive({ table }: Ledger): AsyncGenerator<JobRecord> {
   let cursor: string | undefined;
   do {
     const query = { index: "index2" as const, pk: ACTIVE_PARTITION, limit: PAGE };
     const page: Page = await table.query(cursor === undefined ? query : { ...query, cursor });
-    for (const item of page.items) yield recordOf<JobRecord>(item).jobId;
+    for (const item of page.items) yield recordOf<JobRecord>(item);
     cursor = page.cursor;
   } while (cursor !== undefined);
 }

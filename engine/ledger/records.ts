@@ -1,11 +1,7 @@
+import type { Cost } from "../cost.ts";
 import type { JobError } from "../errors.ts";
 import type { JobId } from "../ids.ts";
 import type { EventType, Phase, Status } from "../states.ts";
-
-export interface Cost {
-  amountUsd: number | null;
-  basis: "local" | "estimate" | "billed" | "unknown";
-}
 
 /** A job as the ledger keeps it: under 4 KiB, so no spec and no attempts' details. Times are RFC 3339, UTC. */
 export interface JobRecord {

@@ -16,18 +16,26 @@ const PAGE = 50;
  */
 export async function admitWaiting(ctx: EngineContext, runtime: string): Promise<void> {
   let free = await freeSlots(ctx, runtime);
+  const fullKeys = new Set<string>();
   let cursor: string | undefined;
   while (free > 0) {
     const limit = Math.min(free, PAGE);
     const page = await readWaiting(ctx.ledger, runtime, cursor === undefined ? { limit } : { limit, cursor });
-    const jobs = page.items.map((item) => recordOf<JobRecord>(item));
+    const jobs = page.items.map((item) => recordOf<JobRecord>(item)).filter((job) => !isHeldBack(job, fullKeys));
     const outcomes = await Promise.all(jobs.map((job) => admit(ctx, job)));
     // A job that its own concurrency key holds back lets those behind it pass; any other was refused for want of a slot.
     if (jobs.some((job, i) => outcomes[i] === "no-slot" && job.concurrencyKey === null)) return;
+    for (const [i, { concurrencyKey }] of jobs.entries()) {
+      if (outcomes[i] === "no-slot" && concurrencyKey !== null) fullKeys.add(concurrencyKey);
+    }
     free -= outcomes.filter((outcome) => outcome === "admitted").length;
     cursor = page.cursor;
     if (cursor === undefined) return;
   }
+}
+
+function isHeldBack({ concurrencyKey }: JobRecord, fullKeys: ReadonlySet<string>): boolean {
+  return concurrencyKey !== null && fullKeys.has(concurrencyKey);
 }
 
 async function freeSlots({ ledger }: EngineContext, runtime: string): Promise<number> {

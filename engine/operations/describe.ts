@@ -72,6 +72,9 @@ async function waitReason(ctx: EngineContext, job: JobRecord): Promise<WaitReaso
   }
   if (stageOf(job) !== "queued") return null;
   const since = job.lastHeartbeatAt ?? job.createdAt;
+  if (!ctx.runtimes.all().some(({ name }) => name === job.runtime)) {
+    return { code: "RUNTIME_UNAVAILABLE", message: `this home does not offer the runtime ${job.runtime}`, since };
+  }
   const { maxConcurrent, maxPerKey } = ctx.ledger.limits;
   const key = job.concurrencyKey;
   if (key !== null && (await keyInUse(ctx.ledger, key)) >= maxPerKey(key)) {

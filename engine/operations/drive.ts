@@ -4,15 +4,15 @@ import type { EventRecord } from "../ledger/records.ts";
 import type { Item } from "../ports/table.ts";
 import { type EventType, TERMINAL_STATUSES } from "../states.ts";
 import { admitWaiting } from "./admit.ts";
-import { stopAttempt } from "./stop.ts";
+import { stopInBackground } from "./stop.ts";
 
 /** What the change feed carries: events of jobs, and accepted batches. */
 export function isBatchRecord(item: Item): item is Item & { jobIds: string[] } {
   return item.pk.startsWith("BATCH#");
 }
 
-/** Events after which somebody may be admitted: one more waits, or a slot is free. */
-const ADMITS: ReadonlySet<EventType> = new Set([...TERMINAL_STATUSES, "SUBMITTED", "RETRY_SCHEDULED"]);
+/** Events after which a slot is free. */
+const FREES: ReadonlySet<EventType> = new Set([...TERMINAL_STATUSES, "RETRY_SCHEDULED"]);
 
 /** The event inside a record of the change feed. */
 export function eventOf(item: Item): EventRecord {
@@ -31,13 +31,10 @@ export async function drive(ctx: EngineContext, items: Item[]): Promise<void> {
       continue;
     }
     const event = eventOf(item);
-    if (event.type === "CANCEL_REQUESTED") driveCancel(ctx, event);
-    if (ADMITS.has(event.type)) toAdmit.add(event.runtime);
+    if (event.type === "CANCEL_REQUESTED") stopInBackground(ctx, event);
+    if (event.type === "SUBMITTED") toAdmit.add(event.runtime);
+    // A free slot of one runtime may also have freed a concurrency key that a job of another one waits for.
+    if (FREES.has(event.type)) for (const { name } of ctx.runtimes.all()) toAdmit.add(name);
   }
   for (const runtime of toAdmit) await admitWaiting(ctx, runtime);
-}
-
-function driveCancel(ctx: EngineContext, { jobId, attempt }: EventRecord): void {
-  // Stopping takes up to the grace; other jobs need not wait for it. A stop that is lost is done by the reconciler.
-  ctx.background("cancel", () => stopAttempt(ctx, jobId, attempt));
 }

@@ -5,7 +5,7 @@ import type { JobId } from "../ids.ts";
 import { advance } from "../ledger/advance.ts";
 import { masksKey } from "../ledger/keys.ts";
 import { readAttempts, readLife, readSealed } from "../ledger/read.ts";
-import type { AttemptExit, Life } from "../ledger/records.ts";
+import type { AttemptExit, JobRecord, Life } from "../ledger/records.ts";
 import { createMasker } from "../masking.ts";
 import { externalName } from "../naming.ts";
 import type { Occurrence } from "../occurrences.ts";
@@ -17,7 +17,7 @@ import { maskedValues } from "./collect.ts";
 import { completeToken, neverStarted, observeExit, watchAttempt } from "./observe.ts";
 import { createRecorder } from "./recorder.ts";
 import { resolveRegistryAuth, resolveSecrets } from "./secrets.ts";
-import { stopAttempt } from "./stop.ts";
+import { stopAttempt, stopInBackground } from "./stop.ts";
 
 /** What *Run* of the lifecycle hands over: the attempt, and the token to complete when it has ended. */
 export interface RunTask {
@@ -42,19 +42,21 @@ export async function launchAttempt(ctx: EngineContext, { jobId, attempt, token 
   if (effects.includes("complete-token")) return completeToken(ctx, token);
   if (life.attempt?.externalRef) return resume(ctx, life);
   if (life.job.cancelRequestedAt !== null || life.attempt?.stop) return stopAttempt(ctx, jobId, attempt);
-  if (prepared instanceof LongshoreError)
-    return neverStarted(
-      ctx,
-      life.job,
-      failureOf(prepared, (text) => text),
-    );
-  await submit(ctx, life, prepared);
+  if (prepared instanceof LongshoreError) {
+    const failure = failureOf(prepared, (text) => text);
+    // What an earlier launch of this attempt has started goes on, whatever cannot be had any more now.
+    return await settle(ctx, life, { failure, mayRun: before.attempt !== null });
+  }
+  await submit(ctx, life, { ...prepared, again: before.attempt !== null });
 }
 
 interface Prepared {
   launch: Omit<Launch, "report">;
   mask: (text: string) => string;
 }
+
+/** Failures after which it is certain that the command was not started. */
+const CERTAIN: ReadonlySet<string> = new Set(["AUTH", "NOT_FOUND", "IMAGE_PULL", "VALIDATION", "USER_CODE", "QUOTA"]);
 
 /** The launch with every real value in it, or why it cannot be made. */
 async function prepare(ctx: EngineContext, { job }: Life, name: string): Promise<Prepared | LongshoreError> {
@@ -101,15 +103,23 @@ async function logLinesBefore(ctx: EngineContext, jobId: JobId, attempt: number)
   return before.reduce((lines, one) => lines + (one.logLines ?? 0), 0);
 }
 
-async function submit(ctx: EngineContext, { job }: Life, { launch, mask }: Prepared): Promise<void> {
+/** @param prepared.again whether the attempt was dispatched before, so that its resource may be there already. */
+async function submit(
+  ctx: EngineContext,
+  life: Life,
+  { launch, mask, again }: Prepared & { again: boolean },
+): Promise<void> {
+  const { job } = life;
   const { jobId, attempt } = job;
   const runtime = ctx.runtimes.get(job.runtime);
   const inflight = ctx.inflight.begin(jobId, attempt);
   const recorder = createRecorder(ctx, jobId);
   const report = (news: LaunchReport) => {
     if (news.progress !== undefined) return ctx.inflight.progress(jobId, news);
+    begun ||= news.phase === "creating";
     recorder.add({ type: news.phase === "pulling" ? "PULL" : "CREATE", attempt, data: masked(news.data ?? {}, mask) });
   };
+  let begun = again;
   let externalRef: string;
   try {
     externalRef = await runtime.submit({ ...launch, report }, inflight.signal);
@@ -117,19 +127,49 @@ async function submit(ctx: EngineContext, { job }: Life, { launch, mask }: Prepa
     const { aborted, reason } = inflight.signal;
     if (aborted && reason === SHUTDOWN) throw error;
     await recorder.flush();
-    return await neverStarted(ctx, job, aborted ? null : failureOf(asLongshoreError(error, "UNKNOWN"), mask));
+    const thrown = asLongshoreError(error, "UNKNOWN");
+    const mayRun = begun && (aborted || !CERTAIN.has(thrown.code));
+    return await settle(ctx, life, { failure: aborted ? null : failureOf(thrown, mask), mayRun });
   } finally {
     inflight.end();
     ctx.inflight.progress(jobId, null);
   }
-  // Found again after a restart, the runtime knows better than the clock when it was started.
-  const known = job.generation > 0 ? await runtime.status(externalRef) : null;
+  await recorder.flush();
+  await started(ctx, job, { externalRef, found: again });
+}
+
+/** Records the start of an attempt's command, and sees to its end. */
+async function started(
+  ctx: EngineContext,
+  job: JobRecord,
+  { externalRef, found }: { externalRef: string; found: boolean },
+): Promise<void> {
+  const { attempt } = job;
+  const runtime = ctx.runtimes.get(job.runtime);
+  // Of what was found again after a restart the runtime knows better than the clock when it was started.
+  const known = found ? await runtime.status(externalRef) : null;
   const startedAt = known?.startedAt ?? new Date(ctx.clock()).toISOString();
-  recorder.add({ type: "START", attempt, externalRef, startedAt });
-  const life = await recorder.flush();
-  if (life === null) return;
+  const { life } = await advance(ctx.ledger, job.jobId, { type: "START", attempt, externalRef, startedAt });
   if (endedWithout(life, { attempt, externalRef })) return await runtime.cleanup(externalRef);
   await resume(ctx, life, known?.phase);
+}
+
+/**
+ * A launch that failed or was aborted. Where its command may run all the same (the answer was lost, or an earlier launch
+ * started it), the runtime is asked, and goes on being asked: nothing is recorded as never started that runs.
+ */
+async function settle(
+  ctx: EngineContext,
+  { job }: Life,
+  { failure, mayRun }: { failure: AttemptExit["failure"]; mayRun: boolean },
+): Promise<void> {
+  const runtime = ctx.runtimes.get(job.runtime);
+  const externalRef = mayRun ? await runtime.find(job.externalName ?? "") : undefined;
+  if (externalRef === undefined) return await neverStarted(ctx, job, failure);
+  const { phase } = await runtime.status(externalRef);
+  if (phase === "running" || phase === "exited") return await started(ctx, job, { externalRef, found: true });
+  await runtime.cleanup(externalRef);
+  await neverStarted(ctx, job, failure);
 }
 
 /** The attempt was ended from elsewhere before its resource was there: nobody else will ever look for it. */
@@ -142,7 +182,7 @@ function endedWithout({ job, attempt }: Life, started: { attempt: number; extern
 async function resume(ctx: EngineContext, { job, attempt }: Life, phase?: string): Promise<void> {
   if (attempt === null || attempt.externalRef === null || attempt.exit !== null) return;
   if (job.cancelRequestedAt !== null || attempt.stop !== null) {
-    return ctx.background("stop", () => stopAttempt(ctx, job.jobId, attempt.attempt));
+    return stopInBackground(ctx, job);
   }
   if (phase === "exited" || phase === "unknown") return observeExit(ctx, job);
   watchAttempt(ctx, { job, attempt });

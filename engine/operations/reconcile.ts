@@ -1,7 +1,8 @@
 import type { EngineContext } from "../context.ts";
+import { isKept } from "../decide.ts";
 import { advance } from "../ledger/advance.ts";
 import { readActive, readLife } from "../ledger/read.ts";
-import type { Life } from "../ledger/records.ts";
+import type { JobRecord, Life } from "../ledger/records.ts";
 import { executionName } from "../naming.ts";
 import { stageOf } from "../occurrences.ts";
 import type { Owned, RuntimeAdapter } from "../ports/runtime.ts";
@@ -9,18 +10,22 @@ import { isTerminal } from "../states.ts";
 import { admitWaiting, requeue, startExecution } from "./admit.ts";
 import { cleanUp } from "./finalize.ts";
 import { watchAttempt } from "./observe.ts";
-import { expireAttempt, stopAttempt } from "./stop.ts";
+import { expireInBackground, stopInBackground } from "./stop.ts";
 
 export interface ReconcileOptions {
-  /** A job that Longshore touched within this time (ms) is left to whoever is at it. 0 after a start: nobody is. */
-  quietMs: number;
+  /** Ms since the epoch. A job that Longshore touched at or after this time is left to whoever is at it. */
+  touchedBefore: number;
 }
+
+const MAX_FAILURES_TOLD = 20;
 
 export interface ReconcileReport {
   looked: number;
   repaired: number;
   orphans: number;
-  /** What could not be repaired this time; it will be tried again. */
+  /** How much could not be repaired this time; it will be tried again. */
+  failed: number;
+  /** What went wrong, for the first of them. */
   failures: string[];
 }
 
@@ -30,12 +35,14 @@ export interface ReconcileReport {
  * keep it from the others.
  */
 export async function reconcile(ctx: EngineContext, options: ReconcileOptions): Promise<ReconcileReport> {
-  const report: ReconcileReport = { looked: 0, repaired: 0, orphans: 0, failures: [] };
-  for await (const jobId of readActive(ctx.ledger)) {
+  const report: ReconcileReport = { looked: 0, repaired: 0, orphans: 0, failed: 0, failures: [] };
+  for await (const found of readActive(ctx.ledger)) {
     report.looked++;
+    if (!isLeftAlone(ctx, found, options)) continue;
+    const { jobId } = found;
     await attempt(report, jobId, async () => {
       const life = await readLife(ctx.ledger, jobId);
-      if (life !== undefined && (await repair(ctx, life, options))) report.repaired++;
+      if (life !== undefined && isLeftAlone(ctx, life.job, options) && (await repair(ctx, life))) report.repaired++;
     });
   }
   for (const runtime of ctx.runtimes.all()) {
@@ -49,23 +56,32 @@ async function attempt(report: ReconcileReport, what: string, work: () => Promis
   try {
     await work();
   } catch (error) {
+    report.failed++;
+    if (report.failures.length === MAX_FAILURES_TOLD) return;
     report.failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
-async function repair(ctx: EngineContext, life: Life, { quietMs }: ReconcileOptions): Promise<boolean> {
-  const { job } = life;
-  const touchedAt = Date.parse(job.lastHeartbeatAt ?? job.createdAt);
-  const stage = stageOf(job);
+/** Whether nobody else is at the job, as far as its record tells. */
+function isLeftAlone(ctx: EngineContext, job: JobRecord, { touchedBefore }: ReconcileOptions): boolean {
   // A retry is due at its own time: the execution that waited for it may have been lost a moment after it began to.
-  const isDue = stage === "retrying" && job.retryAt !== null && Date.parse(job.retryAt) <= ctx.clock();
-  if (!isDue && ctx.clock() - touchedAt < quietMs) return false;
+  return isDue(ctx, job) || Date.parse(job.lastHeartbeatAt ?? job.createdAt) < touchedBefore;
+}
+
+function isDue(ctx: EngineContext, job: JobRecord): boolean {
+  return job.status === "RETRYING" && job.retryAt !== null && Date.parse(job.retryAt) <= ctx.clock();
+}
+
+async function repair(ctx: EngineContext, life: Life): Promise<boolean> {
+  const { job } = life;
+  const stage = stageOf(job);
   if (stage === "queued") return false;
   if (job.cleanupPending) await cleanUp(ctx, life);
   if (stage === "terminal") return job.cleanupPending;
   if (stage === "retrying") {
-    if (isDue) await requeue(ctx, job.jobId, job.attempt);
-    return isDue;
+    const due = isDue(ctx, job);
+    if (due) await requeue(ctx, job.jobId, job.attempt);
+    return due;
   }
   if (!(await ctx.orchestrator.isRunning(executionName(job.jobId, job.attempt, job.generation)))) {
     const news = { type: "RELAUNCH" as const, attempt: job.attempt, reason: "the execution was lost" };
@@ -79,13 +95,13 @@ async function repair(ctx: EngineContext, life: Life, { quietMs }: ReconcileOpti
     return token !== null && (await ctx.orchestrator.complete(token));
   }
   if (job.cancelRequestedAt !== null || life.attempt?.stop) {
-    await stopAttempt(ctx, job.jobId, job.attempt);
+    stopInBackground(ctx, job);
     return true;
   }
   const deadlineAt = life.attempt?.deadlineAt;
   if (stage !== "running" || !deadlineAt) return false;
   if (Date.parse(deadlineAt) <= ctx.clock()) {
-    await expireAttempt(ctx, job.jobId, job.attempt);
+    expireInBackground(ctx, job);
     return true;
   }
   // Whoever watched it may have lost its runtime.
@@ -96,16 +112,18 @@ async function repair(ctx: EngineContext, life: Life, { quietMs }: ReconcileOpti
 /** Removes what carries this home's label and belongs to no attempt that is still going on. */
 async function sweepOrphans(ctx: EngineContext, runtime: RuntimeAdapter, report: ReconcileReport): Promise<void> {
   for await (const owned of runtime.list()) {
-    if (owned.kept || !(await isOrphan(ctx, owned))) continue;
+    if (!(await isOrphan(ctx, owned))) continue;
     ctx.logger.warn({ jobId: owned.jobId, runtime: runtime.name, name: owned.externalName }, "orphan removed");
     await runtime.cleanup(owned.ref);
     report.orphans++;
   }
 }
 
-async function isOrphan(ctx: EngineContext, { jobId, attempt: number }: Owned): Promise<boolean> {
+/** The ledger decides; only of what it no longer knows does the resource's own label say whether it is kept on purpose. */
+async function isOrphan(ctx: EngineContext, { jobId, attempt: number, kept }: Owned): Promise<boolean> {
   const life = await readLife(ctx.ledger, jobId);
-  if (life === undefined) return true;
-  if (life.job.attempt !== number) return true;
-  return isTerminal(life.job.status) && !life.job.cleanupPending;
+  if (life === undefined) return !kept;
+  const { job, attempt } = life;
+  if (job.attempt !== number) return true;
+  return isTerminal(job.status) && !job.cleanupPending && !(attempt !== null && isKept(job, attempt));
 }

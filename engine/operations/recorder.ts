@@ -1,24 +1,22 @@
 import type { EngineContext } from "../context.ts";
 import type { JobId } from "../ids.ts";
 import { advance } from "../ledger/advance.ts";
-import type { Life } from "../ledger/records.ts";
 import type { Occurrence } from "../occurrences.ts";
 
 export interface Recorder {
   add(occurrence: Occurrence): void;
-  /** Resolves with the job as last committed, or null when nothing was to be committed. */
-  flush(): Promise<Life | null>;
+  /** Resolves when everything that was added is committed. @throws what a commit threw. */
+  flush(): Promise<void>;
 }
 
 /** Records what a launch reports, in order, without making the launch wait; what comes meanwhile shares a commit. */
 export function createRecorder(ctx: EngineContext, jobId: JobId): Recorder {
   let pending: Occurrence[] = [];
-  let last: Life | null = null;
   let tail: Promise<void> = Promise.resolve();
   const commit = async () => {
     const batch = pending;
     pending = [];
-    if (batch.length > 0) last = (await advance(ctx.ledger, jobId, batch)).life;
+    if (batch.length > 0) await advance(ctx.ledger, jobId, batch);
   };
   return {
     add(occurrence) {
@@ -27,9 +25,6 @@ export function createRecorder(ctx: EngineContext, jobId: JobId): Recorder {
       // `flush` is where a failed commit surfaces; without this it would also count as unhandled.
       tail.catch(() => undefined);
     },
-    async flush() {
-      await tail;
-      return last;
-    },
+    flush: () => tail,
   };
 }

@@ -5,12 +5,22 @@ import { advance } from "../ledger/advance.ts";
 import { readLife } from "../ledger/read.ts";
 import type { Life } from "../ledger/records.ts";
 import { stageOf } from "../occurrences.ts";
-import { neverStarted, observeExit } from "./observe.ts";
+import { type AttemptOf, neverStarted, observeExit } from "./observe.ts";
 
 /** The attempt has run past its deadline: that is made durable first, so that its end is judged as a timeout. */
 export async function expireAttempt(ctx: EngineContext, jobId: JobId, attempt: number): Promise<void> {
   const { effects } = await advance(ctx.ledger, jobId, { type: "STOP", attempt, reason: "timeout" });
   if (effects.includes("stop-resource")) await stopAttempt(ctx, jobId, attempt);
+}
+
+/** As `expireAttempt`, without waiting for it. */
+export function expireInBackground(ctx: EngineContext, { jobId, attempt }: AttemptOf): void {
+  ctx.background(`expire ${jobId}#${attempt}`, () => expireAttempt(ctx, jobId, attempt));
+}
+
+/** As `stopAttempt`, without waiting for it: a stop takes up to the grace. One that is lost is done by the reconciler. */
+export function stopInBackground(ctx: EngineContext, { jobId, attempt }: AttemptOf): void {
+  ctx.background(`stop ${jobId}#${attempt}`, () => stopAttempt(ctx, jobId, attempt));
 }
 
 /** Stops what runs of an attempt, and records its end. Idempotent; an attempt that has ended is left as it is. */
@@ -43,5 +53,8 @@ async function stopResource(ctx: EngineContext, { job }: Life, externalRef: stri
   const runtime = ctx.runtimes.get(job.runtime);
   await runtime.cancel(externalRef, job.stopGraceSeconds);
   const status = await runtime.status(externalRef);
-  await observeExit(ctx, job, { status, externalRef });
+  if (status.phase !== "created") return observeExit(ctx, job, { status, externalRef });
+  // Whoever made it died before the start: it can neither be stopped nor end.
+  await runtime.cleanup(externalRef);
+  await neverStarted(ctx, job, null);
 }

@@ -1,11 +1,11 @@
 import type { EngineContext } from "../context.ts";
-import { priceOf } from "../cost.ts";
+import { type Cost, priceOf } from "../cost.ts";
 import { LongshoreError, type Violation } from "../errors.ts";
 import { type JobId, mintedAt, mintJobId } from "../ids.ts";
 import { accept, type Submission } from "../ledger/accept.ts";
 import { submittedEvent } from "../ledger/batch.ts";
 import { readJob } from "../ledger/read.ts";
-import type { Cost, JobRecord } from "../ledger/records.ts";
+import type { JobRecord } from "../ledger/records.ts";
 import { noFit, route, type Verdict } from "../routing.ts";
 import { canonicalJson, specHash } from "../spec/hash.ts";
 import { parseJobSpec } from "../spec/parse.ts";

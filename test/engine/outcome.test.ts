@@ -62,10 +62,11 @@ describe("an ended attempt is judged", () => {
     expect(verdict({ finishedAt, exitCode }, { stop: "timeout" })).toEqual(expected);
   });
 
-  test("a launch that took too long as TIMED_OUT", () => {
+  // The timeout counts from the start of the command: without one there is none that could be over.
+  test("a launch that took too long as a runtime that is not available", () => {
     expect(verdict({ exitCode: null }, { stop: "timeout", deadlineAt: null, startedAt: null })).toEqual([
-      "TIMED_OUT",
-      "TIMEOUT",
+      "FAILED",
+      "RUNTIME_UNAVAILABLE",
       null,
     ]);
   });

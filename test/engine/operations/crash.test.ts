@@ -100,7 +100,7 @@ describe("finalize that dies at any of its calls", () => {
       const task = await ended();
       const died = await crashing(n, when, () => finalizeAttempt(world.ctx, task));
       world.restart();
-      const report = await reconcile(world.ctx, { quietMs: 0 });
+      const report = await reconcile(world.ctx, { touchedBefore: Number.POSITIVE_INFINITY });
       expect(report.failures).toEqual([]);
       await runExecutions(world);
       await expectWholeLife(task.jobId, {
@@ -137,11 +137,11 @@ describe("a whole life that dies at any call", () => {
       const jobId = await submitted(world, spec, script);
       const died = await crashing(n, when, process);
       world.restart();
-      await reconcile(world.ctx, { quietMs: 0 });
+      await reconcile(world.ctx, { touchedBefore: Number.POSITIVE_INFINITY });
       await runExecutions(world);
       // What was between two attempts becomes due.
       world.ledger.nowMs += 3_600_000;
-      await reconcile(world.ctx, { quietMs: 0 });
+      await reconcile(world.ctx, { touchedBefore: Number.POSITIVE_INFINITY });
       await runExecutions(world);
       jobs.push(jobId);
       await expectEnd(jobId);

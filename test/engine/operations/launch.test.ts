@@ -232,7 +232,7 @@ describe("a second run of an attempt", () => {
     world.runtime.submit = submit;
     world.ledger.nowMs += 600_000;
     world.restart();
-    await reconcile(world.ctx, { quietMs: 0 });
+    await reconcile(world.ctx, { touchedBefore: Number.POSITIVE_INFINITY });
     const again = executionOf(world, task.jobId);
     expect(again.name).toBe(`${task.jobId}-1-1`);
     await launchAttempt(world.ctx, { ...task, token: again.token });
@@ -462,7 +462,7 @@ test("log lines are numbered on over an attempt that never began", async () => {
   // Its execution gives up before the attempt was ever dispatched.
   expect(await finalizeAttempt(world.ctx, { jobId, attempt: 2, failure: "lost" })).toMatchObject({ retry: true });
   await advance(world.ctx.ledger, jobId, { ...occurrences(2).REQUEUE, queueShard: 0 });
-  await reconcile(world.ctx, { quietMs: 0 });
+  await reconcile(world.ctx, { touchedBefore: Number.POSITIVE_INFINITY });
   world.executions.delete(`${jobId}-1-0`);
   await runExecutions(world);
   const { job } = await lifeOf(world, jobId);
@@ -472,4 +472,82 @@ test("log lines are numbered on over an attempt that never began", async () => {
     [1, 1, "hello"],
     [2, 3, "hello"],
   ]);
+});
+
+describe("a launch whose outcome is not known", () => {
+  const lost = new LongshoreError("RUNTIME_UNAVAILABLE", "stub: the answer was lost");
+
+  test("is no failure when the runtime has started the command", async () => {
+    const task = await admitted(world, {}, FOREVER);
+    const { submit } = world.runtime;
+    world.runtime.submit = async (launch, signal) => {
+      launch.report({ phase: "creating" });
+      await submit(launch, signal);
+      throw lost;
+    };
+    await launchAttempt(world.ctx, task);
+    expect((await lifeOf(world, task.jobId)).job).toMatchObject({ status: "RUNNING", phase: "running" });
+    expect(world.watched).toHaveLength(1);
+  });
+
+  test("is recorded by nobody as long as the runtime cannot be asked", async () => {
+    const task = await admitted(world, {}, FOREVER);
+    world.runtime.submit = async (launch) => {
+      launch.report({ phase: "creating" });
+      throw lost;
+    };
+    const { find } = world.runtime;
+    world.runtime.find = () => Promise.reject(lost);
+    await expect(launchAttempt(world.ctx, task)).rejects.toThrow(lost);
+    expect((await lifeOf(world, task.jobId)).attempt?.exit).toBeNull();
+    world.runtime.find = find;
+    await launchAttempt(world.ctx, task);
+    expect((await lifeOf(world, task.jobId)).attempt?.exit?.failure).toMatchObject({ category: "RUNTIME_UNAVAILABLE" });
+  });
+
+  test("is none before anything was made: the attempt has failed", async () => {
+    const task = await admitted(world, {}, FOREVER);
+    world.runtime.submit = () => Promise.reject(lost);
+    world.runtime.find = () => Promise.reject(new Error("must not be asked"));
+    await launchAttempt(world.ctx, task);
+    expect((await lifeOf(world, task.jobId)).attempt?.exit?.failure).toMatchObject({ category: "RUNTIME_UNAVAILABLE" });
+  });
+
+  test("goes on although its secret cannot be had any more", async () => {
+    const task = await admitted(world, { secrets: { API_TOKEN: { from: "vault:token" } } }, FOREVER);
+    world.secrets.set("token", "the-value-of-then");
+    const { submit } = world.runtime;
+    world.runtime.submit = async (launch, signal) => {
+      await submit(launch, signal);
+      return await new Promise<never>(() => undefined);
+    };
+    void launchAttempt(world.ctx, task);
+    await expect.poll(() => leftOn(world)).toHaveLength(1);
+    world.restart();
+    world.runtime.submit = submit;
+    world.secrets.clear();
+    await launchAttempt(world.ctx, { ...task, token: "another" });
+    expect((await lifeOf(world, task.jobId)).job).toMatchObject({ status: "RUNNING", phase: "running" });
+  });
+});
+
+test("a container that was made and never started does not keep a cancelled job from its end", async () => {
+  const task = await launched(world);
+  const { status } = world.runtime;
+  const { submit } = world.runtime;
+  const other = await admitted(world, {}, FOREVER);
+  world.runtime.submit = async (launch, signal) => {
+    await submit(launch, signal);
+    return await new Promise<never>(() => undefined);
+  };
+  void launchAttempt(world.ctx, other);
+  await expect.poll(() => leftOn(world)).toHaveLength(2);
+  world.restart();
+  world.runtime.cancel = async () => false;
+  world.runtime.status = async (ref) => ({ ...(await status(ref)), phase: "created", startedAt: null });
+  await cancelJob(world.ctx, other.jobId, "me");
+  await stopAttempt(world.ctx, other.jobId, 1);
+  expect((await lifeOf(world, other.jobId)).attempt?.exit).toMatchObject({ exitCode: null, failure: null });
+  expect(await leftOn(world)).toHaveLength(1);
+  expect((await lifeOf(world, task.jobId)).attempt?.exit).toBeNull();
 });
