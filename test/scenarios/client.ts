@@ -81,7 +81,10 @@ export async function cancelAll(target: Target): Promise<void> {
       const { status } = await call(target, `/jobs/${jobId}/cancel`, { method: "POST" });
       expect([202, 409]).toContain(status);
     }
-    for (const { jobId } of body.items) await cleanedUp(target, jobId);
+    for (const { jobId } of body.items) {
+      const { spec } = await ended(target, jobId);
+      if (spec.cleanup === "always") await cleanedUp(target, jobId);
+    }
   }
 }
 

@@ -39,7 +39,11 @@ const mostly = (good: fc.Arbitrary<unknown>) =>
 const map = (key: fc.Arbitrary<unknown>, value: fc.Arbitrary<unknown>) =>
   fc
     .array(fc.tuple(key, value), { maxLength: 4 })
-    .map((pairs) => Object.fromEntries(pairs.map(([name, member]) => [String(name), member])));
+    .map((pairs) =>
+      Object.fromEntries(
+        pairs.map(([name, member]) => [typeof name === "string" ? name : JSON.stringify(name), member]),
+      ),
+    );
 const some = (shape: Record<string, fc.Arbitrary<unknown>>) =>
   fc.record(Object.fromEntries(Object.entries(shape).map(([key, value]) => [key, mostly(value)])), {
     requiredKeys: [],
