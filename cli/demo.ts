@@ -1,4 +1,3 @@
-import { readSettings } from "../local/settings.ts";
 import type { Event, Job, JobSpecInput, LongshoreClient } from "../sdk/index.ts";
 import { linkHome } from "./home.ts";
 import { eventLine, jobDetails } from "./views.ts";
@@ -17,6 +16,7 @@ const io = {
   openHome: async (settings: Parameters<typeof import("../local/home.ts").openHome>[0]) =>
     (await import("../local/home.ts")).openHome(settings),
 };
+const { readSettings } = await import("../local/settings.ts");
 const settings = readSettings(process.env);
 await using home = linkHome({ endpoint: undefined, io });
 const job = await runDemo(home.client);
