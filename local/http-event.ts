@@ -55,8 +55,9 @@ export function proxyEvent(
   matched: { path: string; parameters: Record<string, string>; body: string | null },
 ): ApiEvent {
   const url = new URL(request.url ?? "/", "http://localhost");
-  const single: Record<string, string> = {};
-  const multi: Record<string, string[]> = {};
+  // Without a prototype: a parameter may have the name of what every object inherits.
+  const single: Record<string, string> = Object.create(null);
+  const multi: Record<string, string[]> = Object.create(null);
   for (const [name, value] of url.searchParams) {
     single[name] = value;
     multi[name] = [...(multi[name] ?? []), value];
