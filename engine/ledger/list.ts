@@ -10,7 +10,8 @@ export interface JobFilter {
   status?: Status[];
   runtime?: string;
   name?: string;
-  labels?: Record<string, string>;
+  /** Keys and values; a key that is there twice with two values matches no job. */
+  labels?: [string, string][];
   /** RFC 3339, both exclusive. */
   createdAfter?: string;
   createdBefore?: string;
@@ -99,5 +100,5 @@ function matches(job: JobRecord, filter: JobFilter): boolean {
   if (filter.name !== undefined && job.name !== filter.name) return false;
   if (filter.createdAfter !== undefined && Date.parse(job.createdAt) <= Date.parse(filter.createdAfter)) return false;
   if (filter.createdBefore !== undefined && Date.parse(job.createdAt) >= Date.parse(filter.createdBefore)) return false;
-  return Object.entries(filter.labels ?? {}).every(([key, value]) => job.labels[key] === value);
+  return (filter.labels ?? []).every(([key, value]) => job.labels[key] === value);
 }

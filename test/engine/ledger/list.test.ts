@@ -113,10 +113,29 @@ describe("a filter", () => {
     ["a status that none has", { status: ["TIMED_OUT"] }, () => false],
     ["a runtime", { runtime: "docker" }, (n) => n % 3 === 0],
     ["a name", { name: "nightly" }, (n) => n % 5 === 0],
-    ["a label", { labels: { team: "data" } }, (n) => n % 2 === 0],
-    ["labels that must all be there", { labels: { team: "data", tier: "2" } }, () => false],
-    ["a label that only objects inherit", { labels: { toString: "x" } }, () => false],
-    ["all at once", { status: ["PENDING"], runtime: "docker", labels: { team: "data" } }, (n) => n % 12 === 0],
+    ["a label", { labels: [["team", "data"]] }, (n) => n % 2 === 0],
+    [
+      "labels that must all be there",
+      {
+        labels: [
+          ["team", "data"],
+          ["tier", "2"],
+        ],
+      },
+      () => false,
+    ],
+    [
+      "one label with two values",
+      {
+        labels: [
+          ["team", "web"],
+          ["team", "data"],
+        ],
+      },
+      () => false,
+    ],
+    ["a label that only objects inherit", { labels: [["toString", "x"]] }, () => false],
+    ["all at once", { status: ["PENDING"], runtime: "docker", labels: [["team", "data"]] }, (n) => n % 12 === 0],
     ["after a time", { createdAfter: "2025-12-29T00:00:00.000Z" }, (_, time) => time > "2025-12-29T00:00:00.000Z"],
     ["before a time", { createdBefore: "2026-01-28T23:59:59.999Z" }, (_, time) => time < "2026-01-28T23:59:59.999Z"],
     [
