@@ -77,6 +77,15 @@ export function jsonBody(event: ApiEvent): unknown {
   }
 }
 
+/**
+ * The body of a call that needs none: undefined when there is none, and no other form than JSON even then, so that no
+ * web page can send it as a form.
+ * @throws LongshoreError as `jsonBody`.
+ */
+export function optionalJsonBody(event: ApiEvent): unknown {
+  return event.body === null || event.body === "" ? undefined : jsonBody(event);
+}
+
 export function tooLarge(): LongshoreError {
   return new LongshoreError("PAYLOAD_TOO_LARGE", `the body is larger than ${MAX_BODY_BYTES} bytes`);
 }

@@ -17,13 +17,22 @@ const wholeNumber = (least: number, most: number) =>
     .regex(/^\d{1,15}$/, `must be a whole number from ${least} to ${most}`)
     .transform(Number)
     .refine((n) => n >= least && n <= most, `must be a whole number from ${least} to ${most}`);
+/** A date, or a date and a time with its offset; what else `Date.parse` understands depends on where it runs. */
+const TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/i;
+const NOT_A_TIME = "must be an RFC 3339 time with a year from 0 to 9999";
 const time = z
   .string()
-  .refine((text) => !Number.isNaN(Date.parse(text)), "must be an RFC 3339 time")
-  .transform((text) => new Date(text).toISOString());
+  // The offset may lead out of the years that have four digits, and that is how times are compared.
+  .refine((text) => TIME.test(text) && /^\d{4}-/.test(utc(text)), NOT_A_TIME)
+  .transform(utc);
 const label = z.string().regex(/^[^:]+:.*$/, "must be KEY:VALUE");
 const cursor = z.string().refine(isJobId, "is not a cursor of this list");
 const seqCursor = wholeNumber(0, Number.MAX_SAFE_INTEGER);
+
+function utc(text: string): string {
+  const ms = Date.parse(text);
+  return Number.isNaN(ms) ? "" : new Date(ms).toISOString();
+}
 
 const listSchema = z.object({
   status: z.array(z.enum(STATUSES)).optional(),
@@ -41,7 +50,7 @@ const eventsSchema = z.object({ cursor: seqCursor.default(0), limit: wholeNumber
 const STREAMS = ["stdout", "stderr", "system"] as const;
 const logsSchema = z.object({
   tail: wholeNumber(0, 1_000_000).optional(),
-  since: z.union([seqCursor, time]).optional(),
+  since: z.union([seqCursor, time], "must be the number of a line or an RFC 3339 time").optional(),
   stream: z.array(z.enum(STREAMS)).optional(),
   cursor: seqCursor.default(0),
   limit: wholeNumber(1, 10_000).default(1000),
@@ -58,7 +67,7 @@ export function listParams(event: ApiEvent): { filter: JobFilter; limit: number;
     ...(status === undefined ? {} : { status }),
     ...(runtime === undefined ? {} : { runtime }),
     ...(name === undefined ? {} : { name }),
-    ...(labels === undefined ? {} : { labels: Object.fromEntries(labels) }),
+    ...(labels === undefined ? {} : { labels }),
     ...(createdAfter === undefined ? {} : { createdAfter }),
     ...(createdBefore === undefined ? {} : { createdBefore }),
   };
@@ -78,18 +87,49 @@ export function lastEventId(text: string | undefined): number | undefined {
   if (text === undefined || text === "") return undefined;
   const parsed = seqCursor.safeParse(text);
   if (parsed.success) return parsed.data;
-  const message = "Last-Event-ID: must be the id of a message of this stream";
-  throw new LongshoreError("VALIDATION", message, {
-    violations: [{ path: "Last-Event-ID", code: "invalid", message }],
-  });
+  throw invalidParam("Last-Event-ID", "invalid", "must be the id of a message of this stream");
+}
+
+/**
+ * Whether a submission is only to be tried: `true`, `1` or the bare name. What is neither true nor false is refused: a
+ * slip must not submit what was only to be tried.
+ * @throws LongshoreError VALIDATION.
+ */
+export function dryRunParam(event: ApiEvent): boolean {
+  const given = repeated(event, "dryRun");
+  const isTrue = given.every((value) => ["true", "1", ""].includes(value));
+  const isFalse = given.every((value) => ["false", "0"].includes(value));
+  if (isTrue !== isFalse) return isTrue;
+  if (given.length === 0) return false;
+  throw invalidParam("dryRun", "invalid_value", "must be true or false");
+}
+
+/**
+ * Refuses a trial of what cannot be tried.
+ * @throws LongshoreError VALIDATION.
+ */
+export function refuseDryRun(event: ApiEvent): void {
+  if (!dryRunParam(event)) return;
+  throw invalidParam("dryRun", "unsupported", "is possible only where one job is submitted: POST /jobs");
+}
+
+function invalidParam(name: string, code: string, problem: string): LongshoreError {
+  const message = `${name}: ${problem}`;
+  return new LongshoreError("VALIDATION", message, { violations: [{ path: name, code, message }] });
+}
+
+/** Every value that a parameter was given. */
+function repeated(event: ApiEvent, name: string): string[] {
+  const single = event.queryStringParameters?.[name];
+  return event.multiValueQueryStringParameters?.[name] ?? (single === undefined ? [] : [single]);
 }
 
 /** Repeatable parameters may also be given once, comma-separated. */
 function parse<T>(schema: z.ZodType<T>, event: ApiEvent, repeatable: string[]): T {
   const given: Record<string, unknown> = { ...event.queryStringParameters };
   for (const name of repeatable) {
-    const values = event.multiValueQueryStringParameters?.[name] ?? (given[name] === undefined ? [] : [given[name]]);
-    if (values.length > 0) given[name] = values.flatMap((value) => String(value).split(","));
+    const values = repeated(event, name);
+    if (values.length > 0) given[name] = values.flatMap((value) => value.split(","));
   }
   const result = schema.safeParse(given);
   if (result.success) return result.data;

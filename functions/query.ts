@@ -5,12 +5,16 @@ import { LongshoreError } from "../engine/errors.ts";
 import { listJobs } from "../engine/ledger/list.ts";
 import { readEvents, readJob } from "../engine/ledger/read.ts";
 import type { JobRecord } from "../engine/ledger/records.ts";
-import type { LogLine } from "../engine/operations/collect.ts";
 import { describeEvent, describeJob, describeRuntime, describeWholeJob } from "../engine/operations/describe.ts";
 import { checkHealth } from "../engine/operations/health.ts";
+import type { LogLine } from "../engine/operations/log-line.ts";
 import { readLogs } from "../engine/operations/read-logs.ts";
+import { createTail } from "../engine/operations/tail.ts";
 import { type ApiEvent, type ApiResult, instanceOf, json, pathParameter, problems } from "./http.ts";
 import { eventParams, jobIdOf, type LogParams, listParams, logParams } from "./params.ts";
+
+/** Lines in one answer, bytes: a Lambda's answer has 6 MB at most. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
 /** Every call that only reads and answers with one JSON document. */
 export function makeHandler(ctx: EngineContext) {
@@ -68,11 +72,13 @@ async function logs(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
   const job = await jobOf(ctx, event);
   const params = logParams(event);
   const items: LogLine[] = [];
+  let bytes = 0;
+  // Leaving the loop ends the reading of the runtime's log too.
   for await (const line of selectLines(readLogs(ctx, job, { after: firstSeq(params) }), params)) {
+    bytes += answerBytes(line);
     // A tail is one answer; what is read on is paged.
-    if (params.tail === undefined && items.length === params.limit) {
-      return json(200, { items, nextCursor: String(items.at(-1)?.seq) });
-    }
+    const isFull = items.length === params.limit || (bytes > MAX_ANSWER_BYTES && items.length > 0);
+    if (params.tail === undefined && isFull) return json(200, { items, nextCursor: String(items.at(-1)?.seq) });
     items.push(line);
   }
   return json(200, { items, nextCursor: null });
@@ -83,21 +89,26 @@ export function firstSeq({ since, cursor }: LogParams): number {
   return Math.max(cursor, typeof since === "number" ? since : 0);
 }
 
-/** The lines that a query asks for: its streams, from its time on, its tail. */
+/**
+ * The lines that a query asks for: its streams, from its time on, its tail. A tail holds at most about 4 MiB: of more,
+ * the newest.
+ */
 export async function* selectLines(lines: AsyncIterable<LogLine>, params: LogParams): AsyncGenerator<LogLine> {
-  const { since, stream, tail } = params;
-  const last: LogLine[] = [];
+  const { since, stream, tail: maxItems } = params;
+  const limits = { maxBytes: MAX_ANSWER_BYTES, least: 1, sizeOf: answerBytes };
+  const tail = maxItems === undefined ? undefined : createTail<LogLine>({ ...limits, maxItems });
   for await (const line of lines) {
     if (stream !== undefined && !stream.includes(line.stream)) continue;
     if (typeof since === "string" && line.time < since) continue;
-    if (tail === undefined) {
-      yield line;
-      continue;
-    }
-    last.push(line);
-    if (last.length > tail) last.shift();
+    if (tail === undefined) yield line;
+    else tail.push(line);
   }
-  yield* last;
+  if (tail !== undefined) yield* tail.items();
+}
+
+/** What a line takes in an answer; a control character takes six bytes there. */
+function answerBytes(line: LogLine): number {
+  return Buffer.byteLength(JSON.stringify(line));
 }
 
 async function cost(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {

@@ -14,10 +14,11 @@ import {
   instanceOf,
   json,
   jsonBody,
+  optionalJsonBody,
   pathParameter,
   problems,
 } from "./http.ts";
-import { jobIdOf } from "./params.ts";
+import { dryRunParam, jobIdOf, refuseDryRun } from "./params.ts";
 
 const MAX_BATCH = 100;
 const MAX_IDEMPOTENCY_KEY = 255;
@@ -35,22 +36,27 @@ export function makeHandler(ctx: EngineContext) {
 
 async function submit(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
   const body = jsonBody(event);
-  if (isTrue(event.queryStringParameters?.dryRun)) return json(200, dryRun(ctx, body));
+  if (dryRunParam(event)) return json(200, dryRun(ctx, body));
   return await accepted(ctx, event, await submitJob(ctx, body, optionsOf(event)));
 }
 
 async function batch(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  refuseDryRun(event);
   const inputs = batchOf(jsonBody(event));
   const jobs = await submitBatch(ctx, inputs, optionsOf(event));
   return json(202, { items: await Promise.all(jobs.map((job) => describeJob(ctx, job))) });
 }
 
 async function cancel(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  refuseDryRun(event);
+  optionalJsonBody(event);
   const job = await cancelJob(ctx, jobIdOf(pathParameter(event, "id")), callerOf(event));
   return json(202, await describeWholeJob(ctx, job));
 }
 
 async function retry(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  refuseDryRun(event);
+  optionalJsonBody(event);
   const job = await retryJob(ctx, jobIdOf(pathParameter(event, "id")), optionsOf(event));
   return await accepted(ctx, event, job);
 }
@@ -76,8 +82,4 @@ function optionsOf(event: ApiEvent): SubmitOptions {
   const message = `Idempotency-Key: 1 to ${MAX_IDEMPOTENCY_KEY} printable ASCII characters without spaces`;
   const violations = [{ path: "Idempotency-Key", code: "invalid_format", message }];
   throw new LongshoreError("VALIDATION", message, { violations });
-}
-
-function isTrue(value: string | undefined): boolean {
-  return value === "true" || value === "1" || value === "";
 }
