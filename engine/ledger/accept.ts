@@ -67,7 +67,9 @@ export async function accept(
       return { accepted: true };
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error;
-      if (idempotency !== null && error.failed.includes(1)) return earlier(error.items[1], idempotency);
+      if (idempotency !== null && error.failed.includes(1)) {
+        return { accepted: false, jobIds: jobsUnder(error.items[1], idempotency) };
+      }
       if (!error.failed.includes(0)) throw error;
     }
   }
@@ -75,6 +77,16 @@ export async function accept(
   throw new LongshoreError("QUEUE_FULL", `the queue holds its limit of ${maxQueued} waiting jobs`, {
     retryAfterSeconds: RETRY_AFTER_SECONDS,
   });
+}
+
+/**
+ * The jobs that were accepted under an idempotency key before, or null for a key that is new. Only a hint for a new one:
+ * which of two submissions is first, `accept` decides.
+ * @throws LongshoreError CONFLICT when the key came with another body.
+ */
+export async function acceptedBefore(ledger: Ledger, idempotency: Idempotency): Promise<string[] | null> {
+  const item = await ledger.table.get(idempotencyKey(idempotency.caller, idempotency.key));
+  return item === undefined ? null : jobsUnder(item, idempotency);
 }
 
 /** A second shard is tried before a submission is refused. */
@@ -94,11 +106,11 @@ function remember({ clock }: Ledger, { caller, key, digest }: Idempotency, submi
   return { kind: "put", item: { ...idempotencyKey(caller, key), digest, jobIds, ttl }, guard: { exists: false } };
 }
 
-function earlier(item: Item | undefined, { digest }: Idempotency): Acceptance {
+function jobsUnder(item: Item | undefined, { digest }: Idempotency): string[] {
   if (item?.digest !== digest) {
     throw new LongshoreError("CONFLICT", "this Idempotency-Key was used with another body before");
   }
-  return { accepted: false, jobIds: item.jobIds as string[] };
+  return item.jobIds as string[];
 }
 
 function onShard(submission: Submission, shard: number): Submission {

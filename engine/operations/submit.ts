@@ -2,7 +2,7 @@ import type { EngineContext } from "../context.ts";
 import { type Cost, priceOf } from "../cost.ts";
 import { LongshoreError, type Violation } from "../errors.ts";
 import { type JobId, mintedAt, mintJobId } from "../ids.ts";
-import { accept, type Submission } from "../ledger/accept.ts";
+import { accept, acceptedBefore, type Idempotency, type Submission } from "../ledger/accept.ts";
 import { submittedEvent } from "../ledger/batch.ts";
 import { readJob } from "../ledger/read.ts";
 import type { JobRecord } from "../ledger/records.ts";
@@ -25,25 +25,48 @@ export interface SubmitOptions {
  * @throws LongshoreError VALIDATION, QUEUE_FULL or CONFLICT.
  */
 export async function submitJob(ctx: EngineContext, input: unknown, options: SubmitOptions): Promise<JobRecord> {
-  const [job] = await acceptAll(ctx, [routed(ctx, input)], options);
+  const parsed = [parse(input)];
+  const idempotency = await idempotencyOf(ctx, parsed, options);
+  const routes = () => parsed.map((one) => routed(ctx, one));
+  const [job] = (await earlierJobs(ctx, idempotency)) ?? (await acceptAll(ctx, routes(), { ...options, idempotency }));
   return job as JobRecord;
 }
 
-/** Accepts all specs or none; a violation's path begins with `jobs.<index>.`. */
+/** Accepts all specs or none; a violation's path begins with `jobs.<index>`. */
 export async function submitBatch(ctx: EngineContext, inputs: unknown[], options: SubmitOptions): Promise<JobRecord[]> {
+  const parsed = each(inputs, parse);
+  // A spec that cannot be understood has no digest; all that is wrong with the others is told along with it.
+  if (parsed.violations.length > 0) throw invalidBatch(each(inputs, (input) => routed(ctx, parse(input))).violations);
+  const idempotency = await idempotencyOf(ctx, parsed.done, options);
+  const earlier = await earlierJobs(ctx, idempotency);
+  if (earlier !== null) return earlier;
+  const { done, violations } = each(parsed.done, (one) => routed(ctx, one));
+  if (violations.length > 0) throw invalidBatch(violations);
+  return await acceptAll(ctx, done, { ...options, idempotency });
+}
+
+/** Does something with each job of a batch; what is wrong with them is collected, under their places. */
+function each<A, B>(all: A[], work: (one: A) => B): { done: B[]; violations: Violation[] } {
   const violations: Violation[] = [];
-  const parsed: Routed[] = [];
-  for (const [index, input] of inputs.entries()) {
+  const done: B[] = [];
+  for (const [index, one] of all.entries()) {
     try {
-      parsed.push(routed(ctx, input));
+      done.push(work(one));
     } catch (error) {
       if (!(error instanceof LongshoreError) || error.violations === undefined) throw error;
-      const at = (path: string) => (path === "" ? `jobs.${index}` : `jobs.${index}.${path}`);
-      violations.push(...error.violations.map((violation) => ({ ...violation, path: at(violation.path) })));
+      violations.push(...error.violations.map((violation) => ({ ...violation, path: at(index, violation) })));
     }
   }
-  if (violations.length > 0) throw new LongshoreError("VALIDATION", "some of the jobs are invalid", { violations });
-  return await acceptAll(ctx, parsed, options);
+  return { done, violations };
+}
+
+function at(index: number, { path, code }: Violation): string {
+  // `spec` is how a spec as a whole is called, unless it is a key inside of it, which no spec has.
+  return path === "" || (path === "spec" && code !== "unknown_key") ? `jobs.${index}` : `jobs.${index}.${path}`;
+}
+
+function invalidBatch(violations: Violation[]): LongshoreError {
+  return new LongshoreError("VALIDATION", "some of the jobs are invalid", { violations });
 }
 
 export interface DryRun {
@@ -63,15 +86,21 @@ export function dryRun(ctx: EngineContext, input: unknown): DryRun {
   return { spec: redacted, runtime, verdicts, cost };
 }
 
-interface Routed {
+interface Parsed {
   spec: JobSpec;
   redacted: JobSpec;
+}
+
+interface Routed extends Parsed {
   runtime: string;
 }
 
-function routed(ctx: EngineContext, input: unknown): Routed {
+function parse(input: unknown): Parsed {
   const spec = parseJobSpec(input);
-  const { redacted } = redactSpec(spec);
+  return { spec, redacted: redactSpec(spec).redacted };
+}
+
+function routed(ctx: EngineContext, { spec, redacted }: Parsed): Routed {
   const { runtime, verdicts } = chooseRuntime(ctx, spec);
   if (runtime === null) throw noFit(spec, verdicts);
   return { spec, redacted, runtime };
@@ -93,18 +122,38 @@ function chooseRuntime({ runtimes }: EngineContext, spec: JobSpec): { runtime: s
   return { runtime, verdicts };
 }
 
-async function acceptAll(ctx: EngineContext, specs: Routed[], options: SubmitOptions): Promise<JobRecord[]> {
+async function acceptAll(
+  ctx: EngineContext,
+  specs: Routed[],
+  { idempotency, ...options }: SubmitOptions & { idempotency: Idempotency | null },
+): Promise<JobRecord[]> {
   const submissions = await Promise.all(specs.map((spec) => submissionOf(ctx, spec, options)));
-  const { caller, idempotencyKey: key } = options;
-  const idempotency = key === undefined ? null : { caller, key, digest: await digestOf(ctx, specs, caller) };
   const acceptance = await accept(ctx.ledger, submissions, idempotency);
-  if (acceptance.accepted) return submissions.map(({ job }) => job);
-  const earlier = await Promise.all(acceptance.jobIds.map((jobId) => readJob(ctx.ledger, jobId)));
-  return earlier.filter((job) => job !== undefined);
+  return acceptance.accepted ? submissions.map(({ job }) => job) : await readAll(ctx, acceptance.jobIds);
 }
 
-function digestOf(ctx: EngineContext, specs: Routed[], caller: string): Promise<string> {
-  return ctx.sealer.digest(Buffer.from(canonicalJson(specs.map(({ spec }) => spec))), caller);
+async function idempotencyOf(
+  { sealer }: EngineContext,
+  parsed: Parsed[],
+  { caller, idempotencyKey: key }: SubmitOptions,
+): Promise<Idempotency | null> {
+  if (key === undefined) return null;
+  const specs = Buffer.from(canonicalJson(parsed.map(({ spec }) => spec)));
+  return { caller, key, digest: await sealer.digest(specs, caller) };
+}
+
+/**
+ * What the same submission was answered before, whatever has become of its runtime since: the caller asks for the answer
+ * that was lost.
+ */
+async function earlierJobs(ctx: EngineContext, idempotency: Idempotency | null): Promise<JobRecord[] | null> {
+  const jobIds = idempotency === null ? null : await acceptedBefore(ctx.ledger, idempotency);
+  return jobIds === null ? null : await readAll(ctx, jobIds);
+}
+
+async function readAll({ ledger }: EngineContext, jobIds: string[]): Promise<JobRecord[]> {
+  const jobs = await Promise.all(jobIds.map((jobId) => readJob(ledger, jobId)));
+  return jobs.filter((job) => job !== undefined);
 }
 
 async function submissionOf(ctx: EngineContext, routed: Routed, options: SubmitOptions): Promise<Submission> {

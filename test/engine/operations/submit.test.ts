@@ -1,0 +1,121 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { LongshoreError, type Violation } from "../../../engine/errors.ts";
+import { submitBatch, submitJob } from "../../../engine/operations/submit.ts";
+import { everyJob } from "../ledger/fixtures.ts";
+import { openWorld, type World } from "./world.ts";
+
+let world: World;
+beforeEach(async () => {
+  world = await openWorld();
+  world.runtime.explicitOnly = false;
+});
+afterEach(() => world.dispose());
+
+const options = { caller: "somebody", idempotencyKey: "K" };
+const spec = { image: "alpine:3.20", name: "nightly" };
+const submit = (input: unknown, more: object = {}) => submitJob(world.ctx, input, { ...options, ...more });
+const batch = (inputs: unknown[], more: object = {}) => submitBatch(world.ctx, inputs, { ...options, ...more });
+const stored = async () => (await everyJob(world.ledger.sqlite)).map(({ jobId }) => jobId);
+
+/** The home was started anew, and the runtime has not answered since. */
+function silence(): void {
+  world.ctx.runtimes = { ...world.ctx.runtimes, offered: () => [] };
+}
+
+async function violationsOf(submitting: Promise<unknown>): Promise<string[]> {
+  const error: unknown = await submitting.then(
+    () => expect.fail("was accepted"),
+    (thrown) => thrown,
+  );
+  if (!(error instanceof LongshoreError)) throw error;
+  expect(error.code).toBe("VALIDATION");
+  return (error.violations ?? []).map(({ path, code }: Violation) => `${path} ${code}`);
+}
+
+describe("regression: an idempotency key, while no runtime answers any more,", () => {
+  test("gives the first job again", async () => {
+    const first = await submit(spec);
+    silence();
+    expect((await submit({ name: "nightly", image: "alpine:3.20" })).jobId).toBe(first.jobId);
+    expect(await stored()).toEqual([first.jobId]);
+  });
+
+  test("gives a batch's jobs again", async () => {
+    const first = (await batch([spec, spec])).map(({ jobId }) => jobId);
+    silence();
+    expect((await batch([spec, spec])).map(({ jobId }) => jobId)).toEqual(first);
+  });
+
+  test("is a conflict with another body, before anybody looks for a runtime", async () => {
+    await submit(spec);
+    silence();
+    await expect(submit({ ...spec, priority: 1 })).rejects.toMatchObject({ code: "CONFLICT" });
+    await expect(batch([spec, spec])).rejects.toMatchObject({ code: "CONFLICT" });
+  });
+
+  test("of another caller, or another key, finds nothing", async () => {
+    await submit(spec);
+    silence();
+    expect(await violationsOf(submit(spec, { caller: "somebody else" }))).toEqual(["runtime unavailable"]);
+    expect(await violationsOf(submit(spec, { idempotencyKey: "L" }))).toEqual(["runtime unavailable"]);
+  });
+
+  test("is no excuse for a spec that cannot be understood", async () => {
+    await submit(spec);
+    silence();
+    expect(await violationsOf(submit({ ...spec, priority: 101 }))).toEqual(["priority too_big"]);
+    expect(await violationsOf(batch([{ ...spec, priority: 101 }]))).toEqual(["jobs.0.priority too_big"]);
+  });
+
+  test("that was never used is not spent by a spec that no runtime takes", async () => {
+    const { offered } = world.ctx.runtimes;
+    silence();
+    expect(await violationsOf(submit(spec))).toEqual(["runtime unavailable"]);
+    world.ctx.runtimes = { ...world.ctx.runtimes, offered };
+    const first = await submit({ ...spec, priority: 1 });
+    expect(await stored()).toEqual([first.jobId]);
+  });
+});
+
+test("an idempotency key raced past the first look is decided by the write", async () => {
+  const get = world.ledger.sqlite.get.bind(world.ledger.sqlite);
+  // Everybody looks before anybody has written.
+  const looked = vi.spyOn(world.ctx.ledger.table, "get").mockImplementation(async (key) => {
+    return key.pk.startsWith("IDEMPOTENCY#") ? undefined : await get(key);
+  });
+  const answers = await Promise.all(Array.from({ length: 5 }, () => submit(spec)));
+  expect(new Set(answers.map(({ jobId }) => jobId)).size).toBe(1);
+  await expect(submit({ ...spec, priority: 1 })).rejects.toMatchObject({ code: "CONFLICT" });
+  looked.mockRestore();
+  expect(await stored()).toHaveLength(1);
+});
+
+describe("a batch", () => {
+  test.each([[null], ["text"], [[]], [1]])("regression: whose first is %j names the job and no field", async (odd) => {
+    expect(await violationsOf(batch([odd, spec]))).toEqual(["jobs.0 invalid_type"]);
+  });
+
+  test("names the job for what is wrong with all of it, and the field for a key that is called spec", async () => {
+    const huge = Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`V${n}`, "x".repeat(600)]));
+    const large = {
+      ...spec,
+      env: huge,
+      sidecars: [
+        { name: "a", image: "a", env: huge },
+        { name: "b", image: "b", env: huge },
+      ],
+    };
+    expect(await violationsOf(batch([spec, large]))).toEqual(["jobs.1 too_big"]);
+    expect(await violationsOf(batch([{ ...spec, spec: {} }]))).toEqual(["jobs.0.spec unknown_key"]);
+  });
+
+  test("tells of all its jobs at once: those that cannot be understood and those that no runtime takes", async () => {
+    const unfit = { ...spec, budget: { maxCostUsd: 1 } };
+    expect(await violationsOf(batch([unfit, null, spec]))).toEqual([
+      "jobs.0.budget unsupported",
+      "jobs.1 invalid_type",
+    ]);
+    expect(await violationsOf(batch([spec, unfit]))).toEqual(["jobs.1.budget unsupported"]);
+    expect(await stored()).toEqual([]);
+  });
+});
