@@ -101,7 +101,24 @@ export function isCategory(code: string): code is Category {
   return (CATEGORIES as readonly string[]).includes(code);
 }
 
-/** A job's error from a category; `retryable` is the table's, whatever the spec's `retry.on` says. */
+/** Bytes of an error's message and of its provider's code: a job's item has to stay small. */
+const MAX_MESSAGE_BYTES = 1024;
+const MAX_CODE_BYTES = 128;
+
+/** A text of at most so many bytes in UTF-8; what is left out is marked by an ellipsis, and no character is cut in two. */
+function atMost(bytes: number, text: string): string {
+  const whole = Buffer.from(text);
+  if (whole.length <= bytes) return text;
+  let end = bytes - Buffer.byteLength("…");
+  // A byte 10xxxxxx goes on with the character before it.
+  while (end > 0 && ((whole[end] ?? 0) & 0xc0) === 0x80) end--;
+  return `${whole.toString("utf8", 0, end)}…`;
+}
+
+/**
+ * A job's error from a category; `retryable` is the table's, whatever the spec's `retry.on` says. Of a message no more
+ * than 1 KiB is kept.
+ */
 export function jobError(
   category: Category,
   message: string,
@@ -109,16 +126,19 @@ export function jobError(
 ): JobError {
   return {
     category,
-    message,
+    message: atMost(MAX_MESSAGE_BYTES, message),
     retryable: ERRORS[category].retryable,
-    providerCode: facts.providerCode ?? null,
+    providerCode: facts.providerCode == null ? null : atMost(MAX_CODE_BYTES, facts.providerCode),
     exitCode: facts.exitCode ?? null,
   };
 }
 
-/** Anything thrown, as a LongshoreError; what is not one already becomes `fallback` with the original as its cause. */
+/**
+ * Anything thrown, as a LongshoreError. What is not one already becomes `fallback` with the original as its cause, and
+ * without its text: nobody wrote that for people to read, and it may hold a path of the server. Whoever shows the error
+ * logs its cause.
+ */
 export function asLongshoreError(thrown: unknown, fallback: ErrorCode = "INTERNAL"): LongshoreError {
   if (thrown instanceof LongshoreError) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new LongshoreError(fallback, message, { cause: thrown });
+  return new LongshoreError(fallback, "an unforeseen error in Longshore; see its log", { cause: thrown });
 }

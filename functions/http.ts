@@ -24,7 +24,7 @@ export function problem(thrown: unknown, instance: string, logger: Logger): ApiR
     type: "about:blank",
     title,
     status: http,
-    detail: thrown instanceof LongshoreError ? error.message : "an unforeseen error: see the log of Longshore",
+    detail: error.message,
     code: error.code,
     instance,
     ...(error.violations === undefined ? {} : { violations: error.violations }),

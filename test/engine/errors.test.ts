@@ -71,22 +71,53 @@ describe("a job's error", () => {
   });
 });
 
+describe("regression: a long message of a job's error", () => {
+  test.each([
+    ["a", 1024, 1024],
+    ["a", 1025, 1021],
+    ["é", 512, 512],
+    ["é", 513, 510],
+    ["ⓔ", 342, 340],
+    ["😀", 257, 255],
+  ])("of %s × %i is cut behind %i of them", (character, times, kept) => {
+    const { message } = jobError("UNKNOWN", character.repeat(times));
+    expect(message).toBe(kept === times ? character.repeat(times) : `${character.repeat(kept)}…`);
+    expect(Buffer.byteLength(message)).toBeLessThanOrEqual(1024);
+  });
+
+  test("is short, and so is the provider's code", () => {
+    const error = jobError("UNKNOWN", "x".repeat(1_000_000), { providerCode: "9".repeat(1_000_000) });
+    expect(Buffer.byteLength(JSON.stringify(error))).toBeLessThan(1400);
+  });
+});
+
 describe("what was thrown", () => {
   test("stays itself when it is one of ours", () => {
     const error = new LongshoreError("AUTH", "no", { providerCode: "401" });
     expect(asLongshoreError(error, "UNKNOWN")).toBe(error);
   });
 
+  const UNFORESEEN = "an unforeseen error in Longshore; see its log";
+
   test.each([[new TypeError("odd")], ["odd"], [{ toString: (): string => "odd" }]])(
     "%o becomes one with its cause",
     (thrown) => {
       const error = asLongshoreError(thrown, "UNKNOWN");
-      expect(error).toMatchObject({ name: "LongshoreError", code: "UNKNOWN", message: "odd", providerCode: null });
+      expect(error).toMatchObject({ name: "LongshoreError", code: "UNKNOWN", message: UNFORESEEN, providerCode: null });
       expect(error.cause).toBe(thrown);
     },
   );
 
+  test("regression: a path of the server in what the system says stays with the cause", () => {
+    const thrown = Object.assign(new Error("ENOENT: no such file or directory, open '/home/u/.longshore/key'"), {
+      code: "ENOENT",
+    });
+    const error = asLongshoreError(thrown);
+    expect(error.message).toBe(UNFORESEEN);
+    expect(error.cause).toBe(thrown);
+  });
+
   test.each([[undefined], [null], [0]])("%o too", (thrown) => {
-    expect(asLongshoreError(thrown)).toMatchObject({ code: "INTERNAL", message: String(thrown) });
+    expect(asLongshoreError(thrown)).toMatchObject({ code: "INTERNAL", message: UNFORESEEN });
   });
 });
