@@ -1,3 +1,4 @@
+import { LongshoreError } from "../errors.ts";
 import type { Item, Page } from "../ports/table.ts";
 import type { JobSpec } from "../spec/schema.ts";
 import { recordOf } from "./items.ts";
@@ -68,9 +69,16 @@ export function readSealed({ table }: Ledger, jobId: string): Promise<Uint8Array
   return readBytes(table.get(sealedKey(jobId)));
 }
 
-/** The sealed values to mask in an attempt's log; undefined when there are none. */
-export function readMasks({ table }: Ledger, jobId: string, attempt: number): Promise<Uint8Array | undefined> {
-  return readBytes(table.get(masksKey(jobId, attempt)));
+/**
+ * The sealed values to mask in an attempt's log; undefined when there are none.
+ * @throws LongshoreError UNKNOWN when there were some and the item is damaged: nothing may be shown unmasked then.
+ */
+export async function readMasks({ table }: Ledger, jobId: string, attempt: number): Promise<Uint8Array | undefined> {
+  const item = await table.get(masksKey(jobId, attempt));
+  if (item !== undefined && typeof item.data !== "string") {
+    throw new LongshoreError("UNKNOWN", "the item with the values to mask is damaged");
+  }
+  return readBytes(Promise.resolve(item));
 }
 
 async function readBytes(read: Promise<Item | undefined>): Promise<Uint8Array | undefined> {

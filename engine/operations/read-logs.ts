@@ -1,10 +1,10 @@
 import type { EngineContext } from "../context.ts";
-import { logObject } from "../ledger/keys.ts";
 import { readAttempts, readLife } from "../ledger/read.ts";
 import type { AttemptRecord, JobRecord } from "../ledger/records.ts";
 import { isTerminal } from "../states.ts";
-import { type LogLine, maskerOf, toLogLine } from "./collect.ts";
-import { splitLines } from "./lines.ts";
+import { attemptLines } from "./attempt-log.ts";
+import type { LogLine } from "./log-line.ts";
+import { readStored } from "./stored-log.ts";
 
 export interface LogQuery {
   /** Only lines with a seq above this; default 0. */
@@ -17,8 +17,17 @@ export interface LogQuery {
  * A line has the same seq and text from either.
  */
 export async function* readLogs(ctx: EngineContext, job: JobRecord, query: LogQuery = {}): AsyncGenerator<LogLine> {
+  let after = query.after ?? 0;
   for (const attempt of await readAttempts(ctx.ledger, job.jobId)) {
-    yield* readAttemptLogs(ctx, { job, attempt }, { ...query, follow: false });
+    for await (const line of readAttemptLogs(ctx, { job, attempt }, { ...query, after, follow: false })) {
+      after = line.seq;
+      yield line;
+    }
+    if (attempt.logLines !== null || attempt.externalRef === null) continue;
+    // It may have been collected and removed while it was read, and its runtime then says nothing of what is missing.
+    const attempts = await readAttempts(ctx.ledger, job.jobId);
+    const now = attempts.find((one) => one.attempt === attempt.attempt);
+    if (now !== undefined && now.logLines !== null) yield* readCollected(ctx, { job, attempt: now }, after);
   }
 }
 
@@ -32,13 +41,19 @@ export async function* followLogs(
   query: LogQuery & { signal: AbortSignal; changed: () => Promise<void> },
 ): AsyncGenerator<LogLine> {
   let after = query.after ?? 0;
+  let unreadable = 0;
   for (let number = 1; !query.signal.aborted; ) {
     const life = await readLife(ctx.ledger, job.jobId);
     if (life === undefined) return;
     const attempts = await readAttempts(ctx.ledger, job.jobId);
     const attempt = attempts.find((one) => one.attempt === number);
-    if (attempt !== undefined) {
-      for await (const line of readAttemptLogs(ctx, { job: life.job, attempt }, { ...query, after, follow: true })) {
+    // What cannot be read on is not tried at every change: what there is of it comes when it is collected.
+    if (attempt !== undefined && (attempt.logLines !== null || unreadable !== number)) {
+      const onUnreadable = () => {
+        unreadable = number;
+      };
+      const options = { ...query, after, follow: true, onUnreadable };
+      for await (const line of readAttemptLogs(ctx, { job: life.job, attempt }, options)) {
         after = Math.max(after, line.seq);
         yield line;
       }
@@ -55,28 +70,21 @@ export async function* followLogs(
 async function* readAttemptLogs(
   ctx: EngineContext,
   { job, attempt }: { job: JobRecord; attempt: AttemptRecord },
-  query: LogQuery & { follow: boolean },
+  query: LogQuery & { follow: boolean; onUnreadable?: () => void },
 ): AsyncGenerator<LogLine> {
-  const after = query.after ?? 0;
-  if (attempt.logLines !== null) {
-    if (attempt.logBase + attempt.logLines > after)
-      yield* readStored(ctx, logObject(job.jobId, attempt.attempt), after);
-    return;
-  }
-  if (attempt.externalRef === null) return;
-  const mask = await maskerOf(ctx, job.jobId, attempt.attempt);
-  const options = { follow: query.follow, after: Math.max(0, after - attempt.logBase) };
-  const lines = ctx.runtimes
-    .get(job.runtime)
-    .logs(attempt.externalRef, query.signal === undefined ? options : { ...options, signal: query.signal });
-  for await (const line of lines) yield toLogLine(line, attempt, mask);
+  const { after = 0, follow, signal } = query;
+  if (attempt.logLines !== null) return yield* readCollected(ctx, { job, attempt }, after);
+  const options = { follow, after: Math.max(0, after - attempt.logBase) };
+  const note = yield* attemptLines(ctx, { job, attempt }, signal === undefined ? options : { ...options, signal });
+  if (note === undefined) return;
+  query.onUnreadable?.();
+  yield note;
 }
 
-async function* readStored(ctx: EngineContext, key: string, after: number): AsyncGenerator<LogLine> {
-  const object = await ctx.objects.get(key);
-  if (object === undefined) return;
-  for await (const text of splitLines(object.body)) {
-    const line = JSON.parse(text) as LogLine;
-    if (line.seq > after) yield line;
-  }
+async function* readCollected(
+  ctx: EngineContext,
+  { job, attempt }: { job: JobRecord; attempt: AttemptRecord },
+  after: number,
+): AsyncGenerator<LogLine> {
+  if (attempt.logBase + (attempt.logLines ?? 0) > after) yield* readStored(ctx, { job, attempt }, after);
 }
