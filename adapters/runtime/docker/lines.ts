@@ -1,4 +1,5 @@
 import { LongshoreError } from "../../../engine/errors.ts";
+import type { Clock } from "../../../engine/ports/clock.ts";
 import type { RuntimeLine } from "../../../engine/ports/runtime.ts";
 
 /** The most bytes of one line; what is longer goes on in the next. */
@@ -6,15 +7,21 @@ export const MAX_LINE_BYTES = 1024 * 1024;
 const HEADER_BYTES = 8;
 /** The engine's own messages have 16 KiB; anything near this is no frame but garbage. */
 const MAX_FRAME_BYTES = 16 * 1024 * 1024;
-const STREAMS = { 1: "stdout", 2: "stderr" } as const;
+/** The third is the engine's own: what kept it from reading its log. */
+const STREAMS = { 1: "stdout", 2: "stderr", 3: "system" } as const;
+/** The engine's own words name files of its machine. */
+const NOT_READ = "Docker could not read its log here: lines may be missing";
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 
 type Stream = "stdout" | "stderr";
 
-/** One message of the json-file driver: at most 16 KiB of a line; only the last of a line ends with a newline. */
+/**
+ * One message of the json-file driver: at most 16 KiB of a line; only the last of a line ends with a newline. One of
+ * `system` is an error of the engine, as a sentence without a time.
+ */
 interface Message {
-  stream: Stream;
+  stream: RuntimeLine["stream"];
   payload: Buffer;
 }
 
@@ -27,7 +34,7 @@ export async function* readFrames(source: AsyncIterable<Uint8Array>): AsyncGener
   let chunks: Uint8Array[] = [];
   let size = 0;
   let wanted = HEADER_BYTES;
-  let stream: Stream | undefined;
+  let stream: Message["stream"] | undefined;
   for await (const chunk of source) {
     chunks.push(chunk);
     size += chunk.length;
@@ -50,8 +57,8 @@ export async function* readFrames(source: AsyncIterable<Uint8Array>): AsyncGener
   if (size > 0 || stream !== undefined) throw garbage("the log was cut off inside a message");
 }
 
-function header(bytes: Buffer): { stream: Stream; wanted: number } {
-  const stream = STREAMS[bytes[0] as 1 | 2];
+function header(bytes: Buffer): Pick<Message, "stream"> & { wanted: number } {
+  const stream = STREAMS[bytes[0] as 1 | 2 | 3];
   const wanted = bytes.readUInt32BE(4);
   if (stream === undefined || bytes[1] !== 0 || bytes[2] !== 0 || bytes[3] !== 0 || wanted > MAX_FRAME_BYTES) {
     throw garbage("the log is not in Docker's format");
@@ -77,9 +84,14 @@ export interface LineJoiner {
   end(): RuntimeLine[];
 }
 
-/** A joiner for one reading of a log from its beginning. */
-export function createLineJoiner(): LineJoiner {
+/**
+ * A joiner for one reading of a log from its beginning. Errors of the engine that follow each other are one line, so
+ * that how often it tried again changes no number; it has the time of what came before, or else the present one.
+ */
+export function createLineJoiner(now: Clock = Date.now): LineJoiner {
   let n = 0;
+  let lastTime: string | undefined;
+  let isBroken = false;
   // Insertion order: what began first is numbered first at the end.
   const pending = new Map<Stream, Pending>();
   const line = (stream: Stream, { parts, bytes, time }: Pending): RuntimeLine => {
@@ -88,7 +100,15 @@ export function createLineJoiner(): LineJoiner {
   };
   return {
     push({ stream, payload }) {
+      if (stream === "system") {
+        if (isBroken) return [];
+        isBroken = true;
+        n += 1;
+        return [{ n, time: lastTime ?? new Date(now()).toISOString(), stream, text: NOT_READ }];
+      }
       const { time, body } = stamped(payload);
+      lastTime = time;
+      isBroken = false;
       const lines: RuntimeLine[] = [];
       const complete = body.at(-1) === NEWLINE;
       const current: Pending = pending.get(stream) ?? { parts: [], bytes: 0, time };

@@ -1,14 +1,14 @@
 import type { IncomingMessage } from "node:http";
 import type Docker from "dockerode";
-import { LongshoreError } from "../../../engine/errors.ts";
 import type { ExternalRef, LogOptions, RuntimeLine } from "../../../engine/ports/runtime.ts";
 import type { Engine } from "./client.ts";
-import { httpStatus, unreachable } from "./errors.ts";
+import { engineFailure, httpStatus } from "./errors.ts";
 import { createLineJoiner, readFrames } from "./lines.ts";
 
 /**
  * The lines of a container's log. It is read from its beginning every time, since the numbers count from there; the
  * reader's own pace holds the engine back. `ended`: the container had ended before, so what is there is all.
+ * @throws LongshoreError RUNTIME_UNAVAILABLE when the engine does not answer; UNKNOWN when it cannot read the log.
  */
 export async function* readLog(
   engine: Engine,
@@ -37,7 +37,7 @@ export async function* readLog(
   } catch (error) {
     signal.throwIfAborted();
     if (httpStatus(error) === 404 || httpStatus(error) === 409) return;
-    throw error instanceof LongshoreError ? error : unreachable(error);
+    throw engineFailure(error, "read a log");
   } finally {
     stopped.abort();
     stop();

@@ -10,6 +10,13 @@ const frame = (stream: 1 | 2, body: string | Buffer, time = AT): Buffer => {
   header.writeUInt32BE(payload.length, 4);
   return Buffer.concat([header, payload]);
 };
+/** What the engine says when it cannot read its own log: a frame of the third stream, without a time. */
+const broken = (text: string): Buffer => {
+  const header = Buffer.from([3, 0, 0, 0, 0, 0, 0, 0]);
+  header.writeUInt32BE(Buffer.byteLength(text), 4);
+  return Buffer.concat([header, Buffer.from(text)]);
+};
+const ISO = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 async function read(bytes: Buffer, size = bytes.length): Promise<RuntimeLine[]> {
   const chunks: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += size) chunks.push(bytes.subarray(at, at + size));
@@ -71,11 +78,32 @@ describe("lines of a Docker log", () => {
     expect(await texts(frame(1, `${"z".repeat(MAX_LINE_BYTES)}\n`))).toHaveLength(1);
   });
 
+  it("go on after what the engine could not read: it was no frame, and the log of the job never collected", async () => {
+    const bytes = Buffer.concat([
+      frame(1, "one\n"),
+      frame(1, "tw"),
+      broken("Error grabbing logs: open /var/lib/docker/containers/x-json.log: input/output error\n"),
+      broken("Error grabbing logs: unexpected EOF\n"),
+      frame(1, "o\n", "2026-01-02T03:04:09Z"),
+      broken("Error grabbing logs: unexpected EOF\n"),
+    ]);
+    const text = "Docker could not read its log here: lines may be missing";
+    const lines = await read(bytes);
+    expect(lines).toMatchObject([
+      { n: 1, stream: "stdout", text: "one" },
+      { n: 2, stream: "system", text, time: "2026-01-02T03:04:05.678Z" },
+      { n: 3, stream: "stdout", text: "two" },
+      { n: 4, stream: "system", text, time: "2026-01-02T03:04:09.000Z" },
+    ]);
+    for (const size of [1, 7, 8, 9, 30]) expect(await read(bytes, size)).toEqual(lines);
+    expect((await read(broken("Error grabbing logs\n")))[0]).toMatchObject({ n: 1, stream: "system", time: ISO });
+  });
+
   it("are refused where the bytes are no log", async () => {
     const good = frame(1, "one\n");
     const bad = [
       Buffer.from("HTTP/1.1 400 Bad Request\r\n"),
-      Buffer.from([3, 0, 0, 0, 0, 0, 0, 1, 0x61]),
+      Buffer.from([4, 0, 0, 0, 0, 0, 0, 1, 0x61]),
       Buffer.from([1, 1, 0, 0, 0, 0, 0, 1, 0x61]),
       Buffer.from([1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]),
       Buffer.from([1, 0, 0, 0, 0, 0, 0, 2, 0x61, 0x0a]),
