@@ -74,7 +74,7 @@ export function openLogFile(path: string, maxBytes: number, now: () => number = 
 export function parseLogLine(n: number, line: string): RuntimeLine | undefined {
   const stream = STREAMS[line.slice(0, 1)];
   const space = line.indexOf(" ");
-  const timeMs = Number(line.slice(1, space));
-  if (stream === undefined || space < 2 || !Number.isFinite(timeMs)) return undefined;
-  return { n, time: new Date(timeMs).toISOString(), stream, text: line.slice(space + 1) };
+  const time = new Date(Number(line.slice(1, space)));
+  if (stream === undefined || space < 2 || Number.isNaN(time.getTime())) return undefined;
+  return { n, time: time.toISOString(), stream, text: line.slice(space + 1) };
 }

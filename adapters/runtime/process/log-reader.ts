@@ -1,10 +1,14 @@
 import { type FileHandle, open } from "node:fs/promises";
+import { LongshoreError } from "../../../engine/errors.ts";
 import type { RuntimeLine } from "../../../engine/ports/runtime.ts";
 import { parseLogLine } from "./log-file.ts";
-import { isAbsent } from "./records.ts";
+import { errorCode, isAbsent } from "./records.ts";
 
 const CHUNK_BYTES = 256 * 1024;
 const NEWLINE = 0x0a;
+const DAMAGED = "this line of the log is damaged and could not be read";
+/** What this process or the machine is short of now, and may have again later. */
+const SHORTAGES = ["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"];
 
 /** Reads an attempt's log as it grows; several may read one file at their own pace. */
 export interface LogReader {
@@ -13,20 +17,21 @@ export interface LogReader {
   close(): Promise<void>;
 }
 
-/** Opens the log; undefined when there is none. A reader that is open outlives the removal of the file. */
+/**
+ * Opens the log; undefined when there is none. A reader that is open outlives the removal of the file. In the place of
+ * a damaged line stands a `system` line: the lines behind it keep their numbers.
+ * @throws LongshoreError, also while it reads: RUNTIME_UNAVAILABLE when it may go well later, else UNKNOWN.
+ */
 export async function openLogReader(path: string, after: number): Promise<LogReader | undefined> {
-  let file: FileHandle;
-  try {
-    file = await open(path, "r");
-  } catch (error) {
-    if (isAbsent(error)) return undefined;
-    throw error;
-  }
+  const file = await reading(() => opened(path));
+  if (file === undefined) return undefined;
   const chunk = Buffer.alloc(CHUNK_BYTES);
   /** What was read of the line that has no end yet: joined once, when the end is there. */
   let pieces: Buffer[] = [];
   let position = 0;
   let n = 0;
+  /** Of the line before; what has none before it is as old as the file. */
+  let time = await reading(async () => (await file.stat()).birthtime.toISOString());
 
   function* linesOf(bytes: Buffer): Generator<RuntimeLine> {
     let from = 0;
@@ -34,8 +39,8 @@ export async function openLogReader(path: string, after: number): Promise<LogRea
       n += 1;
       if (n > after) {
         const raw = Buffer.concat([...pieces, bytes.subarray(from, at)]).toString("utf8");
-        const line = parseLogLine(n, raw);
-        if (line === undefined) throw new Error(`line ${n} of the attempt's log is damaged`);
+        const line: RuntimeLine = parseLogLine(n, raw) ?? { n, time, stream: "system", text: DAMAGED };
+        time = line.time;
         yield line;
       }
       pieces = [];
@@ -48,7 +53,7 @@ export async function openLogReader(path: string, after: number): Promise<LogRea
   return {
     async *more() {
       for (;;) {
-        const { bytesRead } = await file.read(chunk, 0, CHUNK_BYTES, position);
+        const { bytesRead } = await reading(() => file.read(chunk, 0, CHUNK_BYTES, position));
         if (bytesRead === 0) return;
         position += bytesRead;
         // Whole before it is yielded: a consumer that stops in between must not lose the rest of the chunk.
@@ -57,4 +62,24 @@ export async function openLogReader(path: string, after: number): Promise<LogRea
     },
     close: async () => await file.close(),
   };
+}
+
+async function opened(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, "r");
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Runs a call of the file system; its failure says the system's code and no path. */
+async function reading<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (cause) {
+    const providerCode = errorCode(cause) ?? null;
+    const code = SHORTAGES.includes(providerCode ?? "") ? "RUNTIME_UNAVAILABLE" : "UNKNOWN";
+    throw new LongshoreError(code, `process: the log cannot be read (${providerCode})`, { cause, providerCode });
+  }
 }
