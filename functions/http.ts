@@ -19,7 +19,7 @@ export function json(statusCode: number, body: unknown, headers: Record<string, 
 export function problem(thrown: unknown, instance: string, logger: Logger): ApiResult {
   const error = asLongshoreError(thrown);
   const { http, title } = ERRORS[error.code];
-  if (http >= 500) logger.error({ err: error, instance }, "request failed");
+  if (http >= 500) logger.error({ error, instance }, "request failed");
   const body = {
     type: "about:blank",
     title,

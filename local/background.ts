@@ -14,7 +14,7 @@ export function createBackground(logger: Logger): Background {
     run(name, work) {
       if (running.has(name)) return;
       const done = work()
-        .catch((error: unknown) => logger.warn({ work: name, err: error }, "background work failed"))
+        .catch((error: unknown) => logger.warn({ work: name, error }, "background work failed"))
         .finally(() => running.delete(name));
       running.set(name, done);
     },

@@ -33,7 +33,7 @@ export async function openGateway(functions: Functions, port: number, logger: Lo
   const closing = new AbortController();
   const server = createServer((request, response) => {
     answer({ functions, logger, closing: closing.signal }, request, response).catch((error: unknown) => {
-      logger.debug({ err: error }, "a connection broke");
+      logger.debug({ error }, "a connection broke");
       response.destroy();
     });
   });

@@ -34,6 +34,8 @@ export function createLogger(options: {
       base: null,
       messageKey: "message",
       timestamp: stdTimeFunctions.isoTime,
+      // Pino would take what is called `err` for an error of its own to show, stack and all.
+      serializers: { err: (value: unknown) => value },
       formatters: { level: (label) => ({ level: label }) },
     },
     destination,

@@ -24,7 +24,7 @@ export function createSweeper({ everySeconds, sweep, logger }: SweeperOptions): 
 
   function sweepOnce(touchedBefore: number): Promise<void> {
     current ??= sweep(touchedBefore)
-      .catch((error: unknown) => logger.error({ err: error }, "a sweep failed"))
+      .catch((error: unknown) => logger.error({ error }, "a sweep failed"))
       .finally(() => {
         current = null;
       });

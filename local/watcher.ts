@@ -31,7 +31,7 @@ export function createWatcher(): Watcher {
       await waitForEnd(ctx, attempt);
     } catch (error) {
       if (closing.signal.aborted) return;
-      ctx.logger.error({ jobId: attempt.jobId, err: error }, "an attempt's end could not be observed");
+      ctx.logger.error({ jobId: attempt.jobId, error }, "an attempt's end could not be observed");
     } finally {
       clearTimeout(deadline);
     }

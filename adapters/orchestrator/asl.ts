@@ -134,7 +134,7 @@ export function createAslOrchestrator(options: AslOptions): AslOrchestrator {
           await trace;
         } catch (error) {
           // The job stands where the ledger says; the reconciler goes on from there.
-          options.logger.error({ execution: name, err: error }, "execution failed");
+          options.logger.error({ execution: name, error }, "execution failed");
         } finally {
           running.delete(name);
           remember(ended, name);

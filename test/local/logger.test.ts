@@ -51,6 +51,45 @@ describe("the log", () => {
     expect(debug.lines()[0]).toMatchObject({ error: { stack: expect.stringContaining("logger.test.ts") } });
   });
 
+  it.each(["error", "err", "reason"])("regression: shows an error the same way whatever it is called: %s", (name) => {
+    const error = new LongshoreError("UNAVAILABLE", "the table cannot be used", { cause: new TypeError("inner") });
+    const { logger, lines } = collect("info");
+    logger.error({ [name]: error }, "failed");
+    expect(lines()[0]?.[name]).toEqual({
+      type: "LongshoreError",
+      message: "the table cannot be used",
+      code: "UNAVAILABLE",
+      cause: { type: "TypeError", message: "inner" },
+    });
+  });
+
+  it("shows nothing of an error but its type, message, code and causes: its other members may hold anything", () => {
+    const inner = Object.assign(new Error("inner"), { env: ["DB_PASSWORD=hunter2"], code: { value: "hunter2" } });
+    const error = Object.assign(new Error("outer", { cause: inner }), { request: { headers: { auth: "hunter2" } } });
+    const violated = new LongshoreError("VALIDATION", "no", {
+      violations: [{ path: "env", code: "x", message: "hunter2" }],
+      cause: { text: "hunter2" },
+    });
+    const { logger, lines } = collect("info");
+    logger.error({ error }, "failed");
+    logger.error({ error: violated, aggregate: new AggregateError([inner], "many") }, "failed");
+    expect(JSON.stringify(lines())).not.toContain("hunter2");
+    expect(lines()[0]?.error).toEqual({ type: "Error", message: "outer", cause: { type: "Error", message: "inner" } });
+  });
+
+  it("shows the stacks of an error and of its causes when it is told to debug, and only then", () => {
+    const error = new LongshoreError("INTERNAL", "outer", { cause: new TypeError("inner") });
+    const debug = collect("debug");
+    debug.logger.debug({ error }, "failed");
+    expect(debug.lines()[0]?.error).toMatchObject({
+      stack: expect.stringMatching(/^LongshoreError: outer\n\s+at /),
+      cause: { stack: expect.stringMatching(/^TypeError: inner\n\s+at /) },
+    });
+    const info = collect("info");
+    info.logger.error({ error }, "failed");
+    expect(JSON.stringify(info.lines())).not.toMatch(/stack|logger\.test/);
+  });
+
   it("ends for an error that causes itself", () => {
     const error = new Error("round");
     error.cause = error;
