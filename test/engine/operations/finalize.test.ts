@@ -323,7 +323,7 @@ describe("a log", () => {
   });
 
   test("of one empty line is one line", async () => {
-    const { lines, collected } = await stored(100, [""]);
+    const { lines, collected } = await stored(300, [""]);
     expect(lines.map(({ seq, text }) => [seq, text])).toEqual([[1, ""]]);
     expect(collected).toEqual({ lines: 1, bytes: 1, truncated: false });
   });
