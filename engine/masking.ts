@@ -63,11 +63,14 @@ function formsOf(value: string): string[] {
   const bytes = Buffer.from(value);
   const url = encodeURIComponent(value);
   const form = url.replaceAll("%20", "+");
+  // Forms escape more than URLs do. Decoding finds that too, but not behind a `%` that is no escape: of "%aa%7E" it
+  // takes the first three characters for one.
+  const params = new URLSearchParams([["", value]]).toString().slice(1);
   const hex = bytes.toString("hex");
   const json = JSON.stringify(value).slice(1, -1);
   const twice = JSON.stringify(json).slice(1, -1);
-  const forms = [value, hex, hex.toUpperCase(), json, twice, url, form, lowerEscapes(url), lowerEscapes(form)];
-  return [...forms, ...base64Forms(bytes)];
+  const escaped = [url, form, params];
+  return [value, hex, hex.toUpperCase(), json, twice, ...escaped, ...escaped.map(lowerEscapes), ...base64Forms(bytes)];
 }
 
 const lowerEscapes = (text: string) => text.replace(/%[0-9A-F]{2}/g, (found) => found.toLowerCase());

@@ -97,6 +97,14 @@ describe("a masker", () => {
     expect(hidden("a b+c d", "q=a+b%2Bc+d")).toBe(`q=${REDACTED}`);
   });
 
+  test("finds a form's escapes behind a percent sign that is none: it was taken for one with the value's first letters", () => {
+    for (const value of ["aaaa~a", "fade (in)!", "0123'456"]) {
+      const form = new URLSearchParams({ v: value }).toString().slice(2);
+      const lower = form.replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase());
+      for (const written of [form, lower]) expect(hidden(value, `100%${written}&`)).toBe(`100%${REDACTED}&`);
+    }
+  });
+
   test("takes a thousand values that begin alike", () => {
     const values = Array.from({ length: 1000 }, (_, i) => `prefix-prefix-${i}-end`);
     const mask = createMasker(values);
