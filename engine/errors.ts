@@ -102,7 +102,7 @@ export function isCategory(code: string): code is Category {
 }
 
 /** Bytes of an error's message and of its provider's code: a job's item has to stay small. */
-const MAX_MESSAGE_BYTES = 1024;
+const MAX_MESSAGE_BYTES = 512;
 const MAX_CODE_BYTES = 128;
 
 /** A text of at most so many bytes in UTF-8; what is left out is marked by an ellipsis, and no character is cut in two. */
@@ -117,7 +117,7 @@ function atMost(bytes: number, text: string): string {
 
 /**
  * A job's error from a category; `retryable` is the table's, whatever the spec's `retry.on` says. Of a message no more
- * than 1 KiB is kept.
+ * than 512 bytes is kept.
  */
 export function jobError(
   category: Category,

@@ -150,9 +150,16 @@ export const labelValue = z
 
 export const labels = z.record(labelKey, labelValue).superRefine((value, context) => {
   const count = Object.keys(value).length;
-  if (count <= SPEC_LIMITS.labels) return;
-  const message = `at most ${SPEC_LIMITS.labels} labels, the spec has ${count}`;
-  context.addIssue({ code: "custom", message, params: { code: "too_many_labels" } });
+  if (count > SPEC_LIMITS.labels) {
+    const message = `at most ${SPEC_LIMITS.labels} labels, the spec has ${count}`;
+    context.addIssue({ code: "custom", message, params: { code: "too_many_labels" } });
+  }
+  // What a label is made of is ASCII: a character is a byte.
+  const bytes = Object.entries(value).reduce((sum, [key, text]) => sum + key.length + text.length, 0);
+  if (bytes > SPEC_LIMITS.labelBytes) {
+    const message = `at most ${SPEC_LIMITS.labelBytes} bytes of keys and values, the spec has ${bytes}`;
+    context.addIssue({ code: "custom", message, params: { code: "too_many_bytes" } });
+  }
 });
 
 /** `user`, `uid`, and either with `:group` or `:gid`. */
@@ -167,10 +174,14 @@ export const user = z.string().refine(
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const CONTROL = /[\u0000-\u001f\u007f]/;
-export const concurrencyKey = text(SPEC_LIMITS.concurrencyKeyLength).refine(
-  (key) => !CONTROL.test(key),
-  rule("invalid_key", "must not contain control characters"),
-);
+export const concurrencyKey = z
+  .string()
+  .min(1)
+  .refine(
+    (key) => Buffer.byteLength(key) <= SPEC_LIMITS.concurrencyKeyBytes,
+    rule("too_big", atMost(SPEC_LIMITS.concurrencyKeyBytes, "bytes")),
+  )
+  .refine((key) => !CONTROL.test(key), rule("invalid_key", "must not contain control characters"));
 
 export const linuxCapability = z
   .string()

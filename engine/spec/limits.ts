@@ -17,7 +17,9 @@ export const SPEC_LIMITS = {
   argumentBytes: 128 * 1024 - 1,
   arguments: 4096,
   pathLength: 1024,
-  labels: 64,
+  labels: 32,
+  /** Bytes of all keys and values of the labels: a job's item holds them, and has to stay small. */
+  labelBytes: 1024,
   labelPrefixLength: 253,
   labelLength: 63,
   timeoutSeconds: 2_000_000,
@@ -38,7 +40,7 @@ export const SPEC_LIMITS = {
   containers: 16,
   priority: 100,
   stopGraceSeconds: 3600,
-  concurrencyKeyLength: 256,
+  concurrencyKeyBytes: 256,
 } as const;
 
 /** Where a secret reference may point; which of them resolve is the home's business. */

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { LongshoreError, type Violation } from "../../../engine/errors.ts";
+import { jobError, LongshoreError, type Violation } from "../../../engine/errors.ts";
+import { jobItem } from "../../../engine/ledger/items.ts";
 import { submitBatch, submitJob } from "../../../engine/operations/submit.ts";
 import { everyJob } from "../ledger/fixtures.ts";
 import { openWorld, type World } from "./world.ts";
@@ -118,4 +119,42 @@ describe("a batch", () => {
     expect(await violationsOf(batch([spec, unfit]))).toEqual(["jobs.1.budget unsupported"]);
     expect(await stored()).toEqual([]);
   });
+});
+
+test("regression: a job's item stays under 4 KiB, whatever its spec and its error say", async () => {
+  const labels = Object.fromEntries(
+    Array.from({ length: 32 }, (_, n) => [`L${String(n).padStart(2, "0")}`, "x".repeat(29)]),
+  );
+  const job = await submit({
+    name: "n".repeat(63),
+    image: `registry.example.com:5000/${"team/".repeat(44)}image:${"t".repeat(128)}@sha512:${"0".repeat(128)}`,
+    labels,
+    lane: "l".repeat(63),
+    concurrencyKey: "k".repeat(256),
+    priority: -100,
+    timeoutSeconds: 2_000_000,
+  });
+  const at = new Date(world.ledger.nowMs).toISOString();
+  const item = jobItem({
+    ...job,
+    submittedBy: `arn:aws:sts::123456789012:assumed-role/${"r".repeat(64)}/session`,
+    status: "FAILED",
+    phase: "collecting",
+    externalRef: "e".repeat(64),
+    externalName: "n".repeat(63),
+    startedAt: at,
+    finishedAt: at,
+    cancelRequestedAt: at,
+    lastHeartbeatAt: at,
+    retryAt: at,
+    retryOf: job.jobId,
+    exitCode: 255,
+    cleanupPending: true,
+    queueShard: null,
+    slotShard: 0,
+    error: jobError("RUNTIME_UNAVAILABLE", "x".repeat(10_000), { providerCode: "404", exitCode: 255 }),
+    cost: { amountUsd: 0.123456789, basis: "unknown" },
+  });
+  expect(item.index2).toMatchObject({ pk: "ACTIVE" });
+  expect(Buffer.byteLength(JSON.stringify(item))).toBeLessThan(4 * 1024);
 });

@@ -23,6 +23,14 @@ const withImage = (rest: object) => ({ image: IMAGE, ...rest });
 const variables = (count: number, value = "x") =>
   Object.fromEntries(Array.from({ length: count }, (_, i) => [`V${i}`, value]));
 
+/** 32 labels with so many bytes of keys and values. */
+function labelsOf(bytes: number): Record<string, string> {
+  const entries = Array.from({ length: 32 }, (_, i) => [`L${String(i).padStart(2, "0")}`, "x".repeat(29)] as const);
+  const labels = Object.fromEntries(entries);
+  const rest = bytes - 32 * 32;
+  return rest <= 0 ? labels : { ...labels, L31: "x".repeat(29 + rest) };
+}
+
 describe("a spec that says nothing but its image", () => {
   test("gets every default, deep inside too, and its name", () => {
     expect(parseJobSpec({ image: "host.example:5000/team/My_app:1".toLowerCase() })).toEqual({
@@ -344,13 +352,15 @@ describe("a field out of its bounds", () => {
     [{ labels: { "a/b/c": "x" } }, "labels.a/b/c invalid_label"],
     [{ labels: { a: "-x" } }, "labels.a invalid_label"],
     [{ labels: { a: "x".repeat(64) } }, "labels.a too_big"],
-    [{ labels: variables(65) }, "labels too_many_labels"],
+    [{ labels: variables(33) }, "labels too_many_labels"],
+    [{ labels: labelsOf(1025) }, "labels too_many_bytes"],
     [{ lane: "" }, "lane too_small"],
     [{ priority: 101 }, "priority too_big"],
     [{ priority: -101 }, "priority too_small"],
     [{ priority: 0.5 }, "priority invalid_type"],
     [{ concurrencyKey: "" }, "concurrencyKey too_small"],
     [{ concurrencyKey: "a\nb" }, "concurrencyKey invalid_key"],
+    [{ concurrencyKey: "é".repeat(129) }, "concurrencyKey too_big"],
     [{ stopGraceSeconds: -1 }, "stopGraceSeconds too_small"],
     [{ cleanup: "sometimes" }, "cleanup invalid_value"],
     [{ registryAuth: "user:pw" }, "registryAuth invalid_type"],
@@ -363,6 +373,21 @@ describe("a field out of its bounds", () => {
     [{ budget: { maxCostUsd: 0 } }, "budget.maxCostUsd too_small"],
   ])("%j: %s", (part, fault) => {
     expect(faults(withImage(part))).toEqual([fault]);
+  });
+
+  test("regression: has room for 32 labels of 1 KiB, and hears how many bytes it has of them", () => {
+    expect(parseJobSpec(withImage({ labels: labelsOf(1024) })).labels).toEqual(labelsOf(1024));
+    expect(parseJobSpec(withImage({ labels: variables(32) })).labels).toEqual(variables(32));
+    const prefix = `${"p".repeat(63)}.`.repeat(3);
+    const prefixed = Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`${prefix}example/${i}`, "x".repeat(63)]));
+    const bytes = Buffer.byteLength(Object.entries(prefixed).flat().join(""));
+    expect(failure(withImage({ labels: prefixed })).violations).toEqual([
+      {
+        path: "labels",
+        code: "too_many_bytes",
+        message: `at most 1024 bytes of keys and values, the spec has ${bytes}`,
+      },
+    ]);
   });
 
   test("is told what would have been right", () => {
