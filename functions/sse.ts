@@ -7,8 +7,15 @@ export interface SseMessage {
 
 /** Sent when nothing else was for this long, so that both ends notice a dead connection. */
 const HEARTBEAT_MS = 15_000;
-/** How often the progress of a pull is told. */
+/** The progress of a pull is told no more often than this. */
 const PROGRESS_MS = 250;
+
+/** The progress of a pull, which is shown and not kept. */
+export interface Progress {
+  latest(): object | null;
+  /** Calls `wake` when there is other progress, or none any more; returns the function that ends it. */
+  subscribe(wake: () => void): () => void;
+}
 
 /** A message as the wire takes it. JSON has no raw newline, so one data line is enough. */
 export function formatSse({ id, event, data }: SseMessage): string {
@@ -17,35 +24,51 @@ export function formatSse({ id, event, data }: SseMessage): string {
 }
 
 /**
- * The messages of a stream with heartbeats in its silences. A heartbeat carries what `pulse` gives: `{}`, or the
- * progress of a pull, which is shown and not kept.
+ * The messages of a stream with heartbeats in its silences. A heartbeat carries the progress of a pull where there is
+ * new progress, else `{}`. Between two of them no timer but the next one's is set: most streams have nothing to tell.
  */
 export async function* withHeartbeats(
   messages: AsyncIterable<SseMessage>,
-  pulse: () => object | null,
+  progress: Progress,
 ): AsyncGenerator<SseMessage> {
   const iterator = messages[Symbol.asyncIterator]();
   let next = iterator.next();
-  let silentMs = 0;
+  let news = progress.latest() !== null;
+  let wake = (): void => undefined;
+  const unsubscribe = progress.subscribe(() => {
+    // A pull reports many times in between: what is to be told already is told in its latest form.
+    if (news) return;
+    news = true;
+    wake();
+  });
+  let silentAt = performance.now() + HEARTBEAT_MS;
+  let progressAt = 0;
+  const dueAt = () => (news ? Math.min(progressAt, silentAt) : silentAt);
   try {
     for (;;) {
-      const timer = Promise.withResolvers<"silence">();
-      const timeout = setTimeout(() => timer.resolve("silence"), PROGRESS_MS);
-      const result = await Promise.race([next, timer.promise]).finally(() => clearTimeout(timeout));
-      if (result === "silence") {
-        silentMs += PROGRESS_MS;
-        const beat = pulse();
-        if (beat === null && silentMs < HEARTBEAT_MS) continue;
-        silentMs = 0;
-        yield { event: "heartbeat", data: beat ?? {} };
+      const pause = Promise.withResolvers<"pause">();
+      wake = () => pause.resolve("pause");
+      const timeout = setTimeout(wake, Math.max(0, Math.ceil(dueAt() - performance.now())));
+      const result = await Promise.race([next, pause.promise]).finally(() => clearTimeout(timeout));
+      if (result === "pause") {
+        const now = performance.now();
+        if (now < dueAt()) continue;
+        const data = progress.latest();
+        const isOver = news && data === null;
+        news = false;
+        if (isOver && now < silentAt) continue;
+        silentAt = now + HEARTBEAT_MS;
+        progressAt = now + PROGRESS_MS;
+        yield { event: "heartbeat", data: data ?? {} };
         continue;
       }
       if (result.done) return;
-      silentMs = 0;
       yield result.value;
+      silentAt = performance.now() + HEARTBEAT_MS;
       next = iterator.next();
     }
   } finally {
+    unsubscribe();
     // A reader that left must not keep the source open; the source may be waiting, so this is not awaited.
     next.catch(() => undefined);
     iterator.return?.().catch(() => undefined);

@@ -29,6 +29,8 @@ export interface StreamDeps {
   changes: Changes;
   /** What is going on in a launch of this process, such as the progress of a pull; null when nothing is to be told. */
   progressOf(jobId: JobId): object | null;
+  /** Calls `wake` when that has changed; returns the function that ends it. */
+  onProgress(jobId: JobId, wake: () => void): () => void;
 }
 
 const SSE_HEADERS = {
@@ -171,11 +173,11 @@ async function* followedText(messages: AsyncIterable<SseMessage>): AsyncGenerato
 }
 
 function sse(deps: StreamDeps, job: JobRecord, messages: AsyncIterable<SseMessage>): StreamResult {
-  return {
-    statusCode: 200,
-    headers: SSE_HEADERS,
-    body: formatted(withHeartbeats(messages, () => deps.progressOf(job.jobId))),
+  const progress = {
+    latest: () => deps.progressOf(job.jobId),
+    subscribe: (wake: () => void) => deps.onProgress(job.jobId, wake),
   };
+  return { statusCode: 200, headers: SSE_HEADERS, body: formatted(withHeartbeats(messages, progress)) };
 }
 
 async function* formatted(messages: AsyncIterable<SseMessage>): AsyncGenerator<string> {

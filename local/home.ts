@@ -143,7 +143,7 @@ export async function openHome(
     {
       submit: (event) => invoke(functions.submit, event),
       query: (event) => invoke(functions.query, event),
-      stream: streamed({ ctx, changes, progressOf: inflight.progressOf }),
+      stream: streamed({ ctx, changes, progressOf: inflight.progressOf, onProgress: inflight.onProgress }),
     },
     settings.port,
     logger,

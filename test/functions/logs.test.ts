@@ -26,7 +26,12 @@ beforeEach(async () => {
     {
       submit: () => Promise.reject(new Error("nothing is submitted here")),
       query: (event) => invoke(answer, event),
-      stream: streamed({ ctx, changes: createChanges(ledger.sqlite.feed), progressOf: () => null }),
+      stream: streamed({
+        ctx,
+        changes: createChanges(ledger.sqlite.feed),
+        progressOf: () => null,
+        onProgress: () => () => undefined,
+      }),
     },
     0,
     ctx.logger,

@@ -25,7 +25,7 @@ beforeEach(async () => {
   const functions = {
     submit: submit(ctx),
     query: query(ctx),
-    stream: streamed({ ctx, changes, progressOf: () => null }),
+    stream: streamed({ ctx, changes, progressOf: () => null, onProgress: () => () => undefined }),
   };
   gateway = await openGateway(
     {
