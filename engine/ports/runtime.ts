@@ -143,6 +143,10 @@ export interface RuntimeAdapter {
   status(ref: ExternalRef): Promise<RuntimeStatus>;
   /** Asks the command to end, kills it after the grace; resolves when it has ended. False: it had already ended. */
   cancel(ref: ExternalRef, graceSeconds: number): Promise<boolean>;
+  /**
+   * The attempt's output. A part that cannot be read is a `system` line where its place is known, else it throws.
+   * @throws LongshoreError RUNTIME_UNAVAILABLE when it may be read later; anything else: the rest never can be.
+   */
   logs(ref: ExternalRef, options: LogOptions): AsyncIterable<RuntimeLine>;
   /** Removes every trace of the attempt: idempotent. */
   cleanup(ref: ExternalRef): Promise<void>;

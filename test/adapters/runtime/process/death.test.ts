@@ -230,11 +230,16 @@ describe("an abort on the way", () => {
 });
 
 describe("a damaged record", () => {
-  test("of a log is told, not skipped", async () => {
-    const ref = await lab.adapter.submit(launch(shell("echo one")), never());
+  test("of a log is told in its place, not skipped: it made the whole log unreadable", async () => {
+    const ref = await lab.adapter.submit(launch(shell("echo one; echo two")), never());
     await lab.adapter.wait(ref, never());
-    await writeFile(lab.file(ref, "log"), `${await readFile(lab.file(ref, "log"), "utf8")}garbage\n`);
-    await expect(readLines(lab.adapter, ref)).rejects.toThrow("line 2");
+    const [one, two] = (await readFile(lab.file(ref, "log"), "utf8")).split("\n");
+    await writeFile(lab.file(ref, "log"), `${one}\ngarbage\n${two}\n`);
+    expect((await readLines(lab.adapter, ref)).map(({ n, stream, text }) => [n, stream, text])).toEqual([
+      [1, "stdout", "one"],
+      [2, "system", expect.stringContaining("damaged")],
+      [3, "stdout", "two"],
+    ]);
   });
 
   test("that a supervisor left torn at the end of a log is no line", async () => {
