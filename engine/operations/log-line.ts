@@ -9,7 +9,7 @@ export interface LogLine {
 }
 
 /** What a line takes besides its text, wherever it is kept: bytes. Empty lines would else be almost free. */
-export const LINE_OVERHEAD_BYTES = 100;
+const LINE_OVERHEAD_BYTES = 100;
 
 /** What a line counts against a budget, in bytes. */
 export function budgetBytes({ text }: LogLine): number {
