@@ -84,6 +84,9 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
     return found?.Config.Labels?.[LABELS.home] === homeId ? found : undefined;
   };
   const classify = (found: ContainerInspectInfo): RuntimeStatus => {
+    // Whoever asks is told the same times as those who waited.
+    const well = watcher.endedWell(found.Id);
+    if (well !== undefined && !found.State.Running) return endedStatus(well);
     const finishedAtMs = Date.parse(found.State.FinishedAt);
     const current = statusOf(found, {
       lost: watcher.wasLost(found.Id, finishedAtMs),
@@ -110,9 +113,10 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
         if (well !== undefined) return endedStatus(well);
         // An engine that is tidying up after a container answers no question about it, but it has told of the end.
         const told = vigil.next(signal);
-        told.catch(() => undefined);
         // An engine that cannot answer now is waited for: the watcher wakes everybody it has lost when it is back.
         const looking = status(ref).catch(unlessDisposed);
+        // Whichever of the two loses may still fail, and nobody will be there to hear of it.
+        for (const asked of [told, looking]) asked.catch(() => undefined);
         await untilAborted(Promise.race([looking, told]), signal);
         if (watcher.endedWell(ref) !== undefined) continue;
         const seen = await untilAborted(looking, signal);
