@@ -80,8 +80,15 @@ async function prepare(ctx: EngineContext, { job }: Life, name: string): Promise
     };
     return { launch, mask: createMasker(secretValues) };
   } catch (error) {
+    // Not its text: a parser's message may quote the spec.
+    if (!(error instanceof LongshoreError))
+      ctx.logger.error({ jobId: job.jobId, error: kindOf(error) }, "unforeseen error before a launch");
     return asLongshoreError(error, "UNKNOWN");
   }
+}
+
+function kindOf(error: unknown): string {
+  return error instanceof Error ? error.name : typeof error;
 }
 
 /** The values to mask, with those of an earlier run of this attempt: its command may have got others than are resolved now. */
@@ -127,6 +134,10 @@ async function submit(
     const { aborted, reason } = inflight.signal;
     if (aborted && reason === SHUTDOWN) throw error;
     await recorder.flush();
+    if (!aborted && !(error instanceof LongshoreError)) {
+      const text = error instanceof Error ? error.message : String(error);
+      ctx.logger.error({ jobId, error: `${kindOf(error)}: ${mask(text)}` }, "unforeseen error of a launch");
+    }
     const thrown = asLongshoreError(error, "UNKNOWN");
     const mayRun = begun && (aborted || !CERTAIN.has(thrown.code));
     return await settle(ctx, life, { failure: aborted ? null : failureOf(thrown, mask), mayRun });
