@@ -21,6 +21,14 @@ export class NoSlotError extends Error {
 /** What happened (several in one commit), or a function of the job as it is now; null means nothing. */
 export type Move = Occurrence | Occurrence[] | ((life: Life) => Occurrence | null);
 
+export interface Advance {
+  move: Move;
+  /** Further changes that must be durable together with it. */
+  extras?: Change[];
+  /** The job as it was read a moment ago: saves reading it again, and costs nothing but a retry when it has changed. */
+  known?: Life;
+}
+
 /**
  * One transition, one commit: reads the job, lets `decide` judge what happened, and writes the job, its attempt, the
  * events and the counters that follow from the difference, or nothing.
@@ -28,23 +36,18 @@ export type Move = Occurrence | Occurrence[] | ((life: Life) => Occurrence | nul
  * The race that it wins: two parties that see the same version write at the same time; the guard on the version lets
  * one through, and the other reads again and decides anew, so that late or doubled news end as "ignore".
  *
- * @param move what happened; with `extras`, further changes that must be durable together with it.
  * @throws LongshoreError NOT_FOUND for an unknown job, CONFLICT for what must not happen; NoSlotError.
  */
-export async function advance(
-  ledger: Ledger,
-  jobId: JobId | string,
-  move: Move | { move: Move; extras: Change[] },
-): Promise<Decision> {
-  const { move: happening, extras } = "extras" in move ? move : { move, extras: [] };
+export async function advance(ledger: Ledger, jobId: JobId | string, what: Move | Advance): Promise<Decision> {
+  const { move, extras = [], known }: Advance = "move" in what ? what : { move: what };
   for (let tries = 1; ; tries++) {
-    const life = await readLife(ledger, jobId);
+    const life = tries === 1 && known !== undefined ? known : await readLife(ledger, jobId);
     if (life === undefined) throw new LongshoreError("NOT_FOUND", `there is no job ${jobId}`);
     if (life.job.stagedIn !== undefined) {
       await publishStaged(ledger, [life.job.jobId]);
       continue;
     }
-    const happened = typeof happening === "function" ? happening(life) : happening;
+    const happened = typeof move === "function" ? move(life) : move;
     const decision = decideAll(life, happened === null ? [] : [happened].flat(), ledger.clock());
     if (!decision.changed) return decision;
     const bounded = counterChanges(ledger, life.job, decision.life.job);

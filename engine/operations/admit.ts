@@ -5,6 +5,7 @@ import { recordOf } from "../ledger/items.ts";
 import { readWaiting, slotsInUse } from "../ledger/read.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { executionName } from "../naming.ts";
+import type { Occurrence } from "../occurrences.ts";
 
 /** An execution may last longer than its job's timeout by this: the start, a slow pull, the grace. */
 const RUN_ALLOWANCE_SECONDS = 3600;
@@ -42,10 +43,13 @@ async function freeSlots({ ledger }: EngineContext, runtime: string): Promise<nu
   return ledger.limits.maxConcurrent(runtime) - (await slotsInUse(ledger, runtime));
 }
 
-async function admit(ctx: EngineContext, { jobId, attempt }: JobRecord): Promise<"admitted" | "passed" | "no-slot"> {
+async function admit(ctx: EngineContext, job: JobRecord): Promise<"admitted" | "passed" | "no-slot"> {
+  const { jobId, attempt } = job;
   try {
     const slotShard = Math.floor(ctx.random() * ctx.ledger.limits.shards);
-    const decision = await advance(ctx.ledger, jobId, { type: "ADMIT", attempt, slotShard });
+    // A waiting job's attempt has not begun: there is no record of it to read.
+    const move: Occurrence = { type: "ADMIT", attempt, slotShard };
+    const decision = await advance(ctx.ledger, jobId, { move, known: { job, attempt: null } });
     if (decision.effects.includes("start-execution")) await startExecution(ctx, decision.life.job);
     return decision.changed ? "admitted" : "passed";
   } catch (error) {

@@ -5,7 +5,7 @@ import type { JobId } from "../ids.ts";
 import { advance } from "../ledger/advance.ts";
 import { readLife, readSpec } from "../ledger/read.ts";
 import type { AttemptExit, AttemptRecord, JobRecord, Life, StopReason } from "../ledger/records.ts";
-import { type Stage, stageOf } from "../occurrences.ts";
+import { type Occurrence, type Stage, stageOf } from "../occurrences.ts";
 import { judge, type Outcome } from "../outcome.ts";
 import { mayRetry, retryDelaySeconds } from "../retry.ts";
 import { collectLogs } from "./collect.ts";
@@ -71,7 +71,7 @@ async function finish(ctx: EngineContext, { job, attempt }: Life): Promise<Life>
   const logs = await collectLogs(ctx, { job, attempt }, spec.logs.maxBytes);
   const outcome = judge(job, attempt, attempt.exit);
   const retry = shouldRetry(outcome) && mayRetry(spec.retry, outcome.error, attempt.attempt);
-  const { life } = await advance(ctx.ledger, job.jobId, (now) => ({
+  const move = (now: Life): Occurrence => ({
     type: "FINISH",
     attempt: attempt.attempt,
     // Judged again by the record as it is at the commit: a cancel may have come meanwhile.
@@ -82,7 +82,8 @@ async function finish(ctx: EngineContext, { job, attempt }: Life): Promise<Life>
       retry && now.job.cancelRequestedAt === null
         ? { delaySeconds: retryDelaySeconds(spec.retry, attempt.attempt, ctx.random()) }
         : null,
-  }));
+  });
+  const { life } = await advance(ctx.ledger, job.jobId, { move, known: { job, attempt } });
   return life;
 }
 
@@ -102,5 +103,6 @@ export async function cleanUp(ctx: EngineContext, { job, attempt }: Life): Promi
   const name = attempt?.externalName ?? job.externalName ?? "";
   const externalRef = attempt?.externalRef ?? (name === "" ? undefined : await runtime.find(name));
   if (externalRef !== undefined) await runtime.cleanup(externalRef);
-  await advance(ctx.ledger, job.jobId, { type: "CLEAN", attempt: job.attempt });
+  const move: Occurrence = { type: "CLEAN", attempt: job.attempt };
+  await advance(ctx.ledger, job.jobId, { move, known: { job, attempt } });
 }

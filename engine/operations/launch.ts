@@ -38,7 +38,7 @@ export async function launchAttempt(ctx: EngineContext, { jobId, attempt, token 
   const prepared = await prepare(ctx, before, name);
   const masks = prepared instanceof LongshoreError ? [] : await sealMasks(ctx, before, prepared.launch.secretValues);
   const occurrence: Occurrence = { type: "DISPATCH", attempt, token, externalName: name, logBase };
-  const { life, effects } = await advance(ctx.ledger, jobId, { move: occurrence, extras: masks });
+  const { life, effects } = await advance(ctx.ledger, jobId, { move: occurrence, extras: masks, known: before });
   if (effects.includes("complete-token")) return completeToken(ctx, token);
   if (life.attempt?.externalRef) return resume(ctx, life);
   if (life.job.cancelRequestedAt !== null || life.attempt?.stop) return stopAttempt(ctx, jobId, attempt);

@@ -1,6 +1,6 @@
 import type { EngineContext } from "../context.ts";
 import type { JobId } from "../ids.ts";
-import { advance } from "../ledger/advance.ts";
+import { type Advance, advance } from "../ledger/advance.ts";
 import { readLife } from "../ledger/read.ts";
 import type { AttemptExit, Life } from "../ledger/records.ts";
 import type { Occurrence } from "../occurrences.ts";
@@ -28,7 +28,8 @@ export async function observeExit(
   const status = known.status ?? (await ctx.runtimes.get(before.job.runtime).status(externalRef));
   if (status.phase !== "exited" && status.phase !== "unknown") return;
   const exit = exitOf(status, new Date(ctx.clock()).toISOString());
-  await recordExit(ctx, jobId, { type: "EXIT", attempt, exit, startedAt: status.startedAt, externalRef });
+  const move: Occurrence = { type: "EXIT", attempt, exit, startedAt: status.startedAt, externalRef };
+  await recordExit(ctx, jobId, { move, known: before });
 }
 
 /**
@@ -44,7 +45,7 @@ export async function neverStarted(
   await recordExit(ctx, jobId, { type: "EXIT", attempt, exit, startedAt: null, externalRef: null });
 }
 
-async function recordExit(ctx: EngineContext, jobId: JobId, exit: Occurrence): Promise<void> {
+async function recordExit(ctx: EngineContext, jobId: JobId, exit: Occurrence | Advance): Promise<void> {
   const { life } = await advance(ctx.ledger, jobId, exit);
   await completeToken(ctx, life.attempt?.token ?? null);
 }

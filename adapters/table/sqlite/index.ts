@@ -42,17 +42,24 @@ export interface SqliteTable extends Table {
   sweepExpired(nowSeconds: number, limit: number): Promise<number>;
 }
 
+/** Whether what a change does depends on the item that is there. */
+function dependsOnCurrent(change: Change): boolean {
+  if (change.guard !== undefined || change.kind === "patch") return true;
+  return change.kind === "put" && change.item.sk.startsWith(EVENT_PREFIX);
+}
+
 /** The read half of one change-set: the rows to write, or why it is refused. */
 type Plan = { write: () => void } | { refusal: Error };
 
 function plan(db: Connection, changes: Change[], onEvent: (item: Item) => void): Plan {
-  const current = changes.map((change) => {
+  const read = (change: Change): Item | undefined => {
     const { pk, sk } = keyOf(change);
     const row = db.prepare(SELECT).get(pk, sk);
     return row === undefined ? undefined : toItem(row);
-  });
+  };
+  const current = changes.map((change) => (dependsOnCurrent(change) ? read(change) : undefined));
   const failed = changes.flatMap((change, at) => (holds(change.guard, current[at]) ? [] : [at]));
-  if (failed.length > 0) return { refusal: new ConflictError(current, failed) };
+  if (failed.length > 0) return { refusal: new ConflictError(changes.map(read), failed) };
   const steps: (() => void)[] = [];
   for (const [at, change] of changes.entries()) {
     if (change.kind === "check") continue;
