@@ -145,22 +145,22 @@ async function submit(
     inflight.end();
     ctx.inflight.progress(jobId, null);
   }
-  await recorder.flush();
-  await started(ctx, job, { externalRef, found: again });
+  await started(ctx, job, { externalRef, found: again, reports: await recorder.take() });
 }
 
 /** Records the start of an attempt's command, and sees to its end. */
 async function started(
   ctx: EngineContext,
   job: JobRecord,
-  { externalRef, found }: { externalRef: string; found: boolean },
+  { externalRef, found, reports }: { externalRef: string; found: boolean; reports: Occurrence[] },
 ): Promise<void> {
   const { attempt } = job;
   const runtime = ctx.runtimes.get(job.runtime);
   // Of what was found again after a restart the runtime knows better than the clock when it was started.
   const known = found ? await runtime.status(externalRef) : null;
   const startedAt = known?.startedAt ?? new Date(ctx.clock()).toISOString();
-  const { life } = await advance(ctx.ledger, job.jobId, { type: "START", attempt, externalRef, startedAt });
+  const start: Occurrence = { type: "START", attempt, externalRef, startedAt };
+  const { life } = await advance(ctx.ledger, job.jobId, [...reports, start]);
   if (endedWithout(life, { attempt, externalRef })) return await runtime.cleanup(externalRef);
   await resume(ctx, life, known?.phase);
 }
@@ -178,7 +178,8 @@ async function settle(
   const externalRef = mayRun ? await runtime.find(job.externalName ?? "") : undefined;
   if (externalRef === undefined) return await neverStarted(ctx, job, failure);
   const { phase } = await runtime.status(externalRef);
-  if (phase === "running" || phase === "exited") return await started(ctx, job, { externalRef, found: true });
+  if (phase === "running" || phase === "exited")
+    return await started(ctx, job, { externalRef, found: true, reports: [] });
   await runtime.cleanup(externalRef);
   await neverStarted(ctx, job, failure);
 }

@@ -5,26 +5,45 @@ import type { Occurrence } from "../occurrences.ts";
 
 export interface Recorder {
   add(occurrence: Occurrence): void;
-  /** Resolves when everything that was added is committed. @throws what a commit threw. */
+  /** Commits what was added. @throws what a commit threw. */
   flush(): Promise<void>;
+  /** Hands over what is not committed yet, so that it can share a commit with what comes next. @throws as `flush`. */
+  take(): Promise<Occurrence[]>;
 }
 
-/** Records what a launch reports, in order, without making the launch wait; what comes meanwhile shares a commit. */
+/**
+ * Records what a launch reports, in order, without making the launch wait. A report is committed at the next turn of the
+ * event loop: what comes at once, or while a commit is under way, shares one.
+ */
 export function createRecorder(ctx: EngineContext, jobId: JobId): Recorder {
   let pending: Occurrence[] = [];
-  let tail: Promise<void> = Promise.resolve();
-  const commit = async () => {
+  let committing: Promise<void> = Promise.resolve();
+  let scheduled: NodeJS.Immediate | undefined;
+  const take = () => {
+    clearImmediate(scheduled);
+    scheduled = undefined;
     const batch = pending;
     pending = [];
-    if (batch.length > 0) await advance(ctx.ledger, jobId, batch);
+    return batch;
+  };
+  const commit = () => {
+    committing = committing.then(async () => {
+      const batch = take();
+      if (batch.length > 0) await advance(ctx.ledger, jobId, batch);
+    });
+    // Whoever flushes or takes hears of a failure; without this it would also count as unhandled.
+    committing.catch(() => undefined);
+    return committing;
   };
   return {
     add(occurrence) {
       pending.push(occurrence);
-      tail = tail.then(commit);
-      // `flush` is where a failed commit surfaces; without this it would also count as unhandled.
-      tail.catch(() => undefined);
+      scheduled ??= setImmediate(commit);
     },
-    flush: () => tail,
+    flush: commit,
+    async take() {
+      await committing;
+      return take();
+    },
   };
 }
