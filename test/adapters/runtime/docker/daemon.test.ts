@@ -11,9 +11,10 @@ const facts = { image: BUSYBOX_IMAGE };
 const offline = { spec: { network: { mode: "none" as const } } };
 const never = () => new AbortController().signal;
 const sleeper = () => launchOf(facts, { act: "shell", script: "echo ready; exec sleep 1000" }, offline);
+/** Says that it was told to end, and goes on. */
 const stubborn = () => {
-  const spec = { ...offline.spec, stopGraceSeconds: 1 };
-  return launchOf(facts, { act: "sleep", onTerm: "ignore" }, { spec });
+  const script = "trap 'echo told' TERM; echo ready; while :; do sleep 0.1; done";
+  return launchOf(facts, { act: "shell", script }, offline);
 };
 const wentAway = { category: "RUNTIME_UNAVAILABLE", message: expect.stringContaining("Docker went away") };
 
@@ -91,6 +92,7 @@ describeWith("docker", "docker runtime when its engine goes away", () => {
     await untilLine(adapter, ref, "ready");
     const waiting = adapter.wait(ref, never());
     const cancelling = adapter.cancel(ref, 30).catch((error: { code?: string }) => error.code);
+    await untilLine(adapter, ref, "told");
     await daemon.end("SIGKILL");
     expect(await cancelling).toBe("RUNTIME_UNAVAILABLE");
     await daemon.start();
