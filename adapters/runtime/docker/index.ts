@@ -112,7 +112,10 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
         const well = watcher.endedWell(ref);
         if (well !== undefined) return endedStatus(well);
         // An engine that is tidying up after a container answers no question about it, but it has told of the end.
-        const told = vigil.next(signal);
+        let wasTold = false;
+        const told = vigil.next(signal).then(() => {
+          wasTold = true;
+        });
         // An engine that cannot answer now is waited for: the watcher wakes everybody it has lost when it is back.
         const looking = status(ref).catch(unlessDisposed);
         // Whichever of the two loses may still fail, and nobody will be there to hear of it.
@@ -121,7 +124,8 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
         if (watcher.endedWell(ref) !== undefined) continue;
         const seen = await untilAborted(looking, signal);
         if (seen?.phase === "exited" || seen?.phase === "unknown") return seen;
-        const doubtful = seen === undefined || looks > 0;
+        // What it showed may be older than what it told meanwhile.
+        const doubtful = seen === undefined || wasTold || looks > 0;
         limitMs = doubtful ? Math.min((limitMs ?? LOOK_AGAIN_MS) * 2, MAX_LOOK_AGAIN_MS) : undefined;
         await vigil.next(signal, limitMs);
       }
@@ -152,7 +156,9 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
       const done = Promise.allSettled([before, submitted]).then(() => undefined);
       launching.set(launch.externalName, done);
       try {
-        return await submitted;
+        const ref = await submitted;
+        own.add(ref);
+        return ref;
       } finally {
         if (launching.get(launch.externalName) === done) launching.delete(launch.externalName);
       }

@@ -153,7 +153,10 @@ async function settled(
   { found, signal }: { found: Found; signal: AbortSignal },
 ): Promise<Startable | undefined> {
   let current: Found | undefined = found;
-  while (current?.state === "created" && starter.clock() - current.createdAtMs < MAKER_PATIENCE_MS) {
+  // By our own clock as well, since the engine's may be ahead of it.
+  const lookingSince = starter.clock();
+  const patience = () => starter.clock() - Math.min(found.createdAtMs, lookingSince) < MAKER_PATIENCE_MS;
+  while (current?.state === "created" && patience()) {
     await delay(MAKER_LOOK_MS);
     signal.throwIfAborted();
     current = await findSame(starter, launch);

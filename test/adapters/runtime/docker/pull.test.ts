@@ -1,5 +1,6 @@
 import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
 import { createServer, type Server, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import Docker from "dockerode";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createDockerRuntime } from "../../../../adapters/runtime/docker/index.ts";
@@ -15,6 +16,7 @@ import { freePort, pushImage, startRegistry, type TestRegistry } from "../../../
 const CREDENTIALS = { username: "team-user", password: "correct-horse-battery" };
 /** Less than the busybox layer and more than any manifest. */
 const LAYER_BYTES = 64 * 1024;
+const PATIENCE_MS = 5_000;
 const UNIQUE_IMAGE = "longshore-test/unique:1";
 const never = () => new AbortController().signal;
 
@@ -135,21 +137,30 @@ describeWith(["docker", "registry"], "docker runtime and registries", () => {
     await expect(client.getImage(other).inspect()).rejects.toMatchObject({ statusCode: 404 });
   });
 
-  it("ends the engine's own download when it is aborted half-way", async () => {
+  /** Whether the engine hung up on the registry. */
+  const abortHalfWay = async (): Promise<boolean> => {
     const { server, host, stalled } = await slowRegistry(open.host);
     const controller = new AbortController();
     const reason = new Error("cancelled");
-    const reports: LaunchReport[] = [];
-    const one = launch(`${host}/team/box:1`, undefined, reports);
+    const one = launch(`${host}/team/box:1`);
     const submitted = adapter.submit(one, controller.signal);
     const socket = await Promise.race([stalled, submitted.then(() => Promise.reject(new Error("nothing was pulled")))]);
-    const hungUp = new Promise((resolve) => socket.once("close", resolve));
+    const hungUp = new Promise<boolean>((resolve) => socket.once("close", () => resolve(true)));
     controller.abort(reason);
     await expect(submitted).rejects.toBe(reason);
-    await hungUp;
+    const hasHungUp = await Promise.race([hungUp, delay(PATIENCE_MS, false)]);
     expect(await adapter.find(one.externalName)).toBeUndefined();
     server.closeAllConnections();
     await shut(server);
+    return hasHungUp;
+  };
+
+  // An engine that is aborted in the very moment before it begins to read a layer forgets the connection (seen one time
+  // in twelve); one that is never told to stop never hangs up.
+  it("ends the engine's own download when it is aborted half-way", { timeout: 60_000 }, async () => {
+    let hungUp = false;
+    for (let tries = 0; tries < 6 && !hungUp; tries += 1) hungUp = await abortHalfWay();
+    expect(hungUp).toBe(true);
   });
 
   it.each([
