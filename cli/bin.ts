@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --
 import process from "node:process";
 import { refuseNode } from "./node-version.ts";
 

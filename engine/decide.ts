@@ -29,7 +29,7 @@ export function decide(life: Life, occurrence: Occurrence, nowMs: number): Decis
   const stage = stageOf(life.job);
   const legality = isStale(life.job, occurrence) ? "ignore" : TRANSITIONS[stage][occurrence.type];
   if (legality === "refuse") {
-    throw new LongshoreError("CONFLICT", `${occurrence.type} is not possible while the job is ${life.job.status}`);
+    throw new LongshoreError("CONFLICT", `a job that is ${life.job.status} cannot take ${inWords(occurrence.type)}`);
   }
   const draft = new Draft(life, new Date(nowMs).toISOString());
   if (legality === "ignore") {
@@ -38,6 +38,10 @@ export function decide(life: Life, occurrence: Occurrence, nowMs: number): Decis
   }
   apply(draft, stage, occurrence);
   return draft.done();
+}
+
+function inWords(type: Occurrence["type"]): string {
+  return type === "CANCEL" ? "a cancel" : type;
 }
 
 /** An occurrence of another attempt than the current one is late news. */

@@ -14,8 +14,13 @@ interface LogOf {
 
 /** Stores an attempt's log; with no line at all there is no object. */
 export async function storeLog(ctx: EngineContext, { job, attempt }: LogOf, lines: AsyncGenerator<LogLine>) {
-  const first = await lines.next();
-  if (!first.done) await ctx.objects.put(logObject(job.jobId, attempt.attempt), encode(first.value, lines));
+  try {
+    const first = await lines.next();
+    if (!first.done) await ctx.objects.put(logObject(job.jobId, attempt.attempt), encode(first.value, lines));
+  } finally {
+    // A store that refuses at once has not begun to read: the runtime's log would stay open.
+    await lines.return(undefined);
+  }
 }
 
 async function* encode(first: LogLine, rest: AsyncIterable<LogLine>): AsyncGenerator<Uint8Array> {

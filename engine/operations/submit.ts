@@ -12,6 +12,9 @@ import { parseJobSpec } from "../spec/parse.ts";
 import { redactSpec } from "../spec/redact.ts";
 import type { JobSpec } from "../spec/schema.ts";
 
+/** When a caller may ask again for a runtime that has not answered yet: homes look for it about as often. */
+const SILENT_RETRY_SECONDS = 15;
+
 export interface SubmitOptions {
   /** Who submits, as far as the front door knows. */
   caller: string;
@@ -102,8 +105,16 @@ function parse(input: unknown): Parsed {
 
 function routed(ctx: EngineContext, { spec, redacted }: Parsed): Routed {
   const { runtime, verdicts } = chooseRuntime(ctx, spec);
-  if (runtime === null) throw noFit(spec, verdicts);
+  if (runtime === null) throw silentRuntime(ctx, spec) ?? noFit(spec, verdicts);
   return { spec, redacted, runtime };
+}
+
+/** The spec is right, and the runtime that would take it has not answered yet: worth another try. */
+function silentRuntime({ runtimes }: EngineContext, spec: JobSpec): LongshoreError | undefined {
+  const { runtime } = spec.runtime === undefined ? route(spec, runtimes.all()) : { runtime: null };
+  if (runtime === null) return undefined;
+  const message = `the job could run on ${runtime}, but that does not answer`;
+  return new LongshoreError("UNAVAILABLE", message, { retryAfterSeconds: SILENT_RETRY_SECONDS });
 }
 
 /**

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import process from "node:process";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
@@ -22,5 +23,23 @@ describe("the installed command", () => {
       stdout: "",
       stderr: "longshore needs Node 24 or newer, but this is Node 20.1.0",
     });
+  });
+
+  // Node looks for --env-file behind the script's name too, unless a `--` stands before that.
+  it("is what reads --env-file: Node itself took it, with a NODE_OPTIONS in it", async () => {
+    const { scripts } = JSON.parse(await readFile(`${ROOT}/package.json`, "utf8")) as {
+      scripts: Record<string, string>;
+    };
+    const firstLine = (await readFile(`${ROOT}/cli/bin.ts`, "utf8")).split("\n")[0];
+    expect(firstLine).toBe("#!/usr/bin/env -S node --");
+    for (const command of [scripts.longshore ?? "", "node -- cli/bin.ts"]) {
+      const [, ...args] = command.split(" ");
+      const run = await execa(process.execPath, [...args, "run", "--env-file", "/none", "busybox"], {
+        cwd: ROOT,
+        reject: false,
+      });
+      expect(run).toMatchObject({ exitCode: 2, stdout: "" });
+      expect(run.stderr).toContain("/none");
+    }
   });
 });
