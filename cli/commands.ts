@@ -14,6 +14,13 @@ const jobs: Record<string, Load> = {
   submit: () => import("./commands/jobs-submit.ts").then((module) => module.jobsSubmit),
 };
 
+const deadLetters: Record<string, Load> = {
+  list: () => import("./commands/dead-letters-list.ts").then((module) => module.deadLettersList),
+  show: () => import("./commands/dead-letters-show.ts").then((module) => module.deadLettersShow),
+  replay: () => import("./commands/dead-letters-replay.ts").then((module) => module.deadLettersReplay),
+  rm: () => import("./commands/dead-letters-rm.ts").then((module) => module.deadLettersRm),
+};
+
 const runtimes: Record<string, Load> = {
   list: () => import("./commands/runtimes-list.ts").then((module) => module.runtimesList),
   health: () => import("./commands/runtimes-health.ts").then((module) => module.runtimesHealth),
@@ -36,6 +43,12 @@ export const longshore: CommandDef<ArgsDef> = defineCommand<ArgsDef>({
       args: GLOBAL_FLAGS,
       default: "list",
       subCommands: runtimes,
+    }),
+    "dead-letters": defineCommand<ArgsDef>({
+      meta: { name: "longshore dead-letters", description: "Look at jobs that failed for good, and replay them" },
+      args: GLOBAL_FLAGS,
+      default: "list",
+      subCommands: deadLetters,
     }),
     dev: () => import("./commands/dev.ts").then((module) => module.dev),
   },

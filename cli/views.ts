@@ -1,5 +1,5 @@
 import ms from "ms";
-import type { Cost, Event, Job, JobSummary } from "../sdk/types.ts";
+import type { Cost, DeadLetter, Event, Job, JobSummary } from "../sdk/types.ts";
 import type { Style } from "./context.ts";
 import { plain, table } from "./table.ts";
 
@@ -42,6 +42,33 @@ export function jobDetails(job: Job): string {
         .join(", ") || null,
     ],
     ["Retry of", job.retryOf],
+  ];
+  return table(rows.flatMap(([name, value]) => (value === null ? [] : [[name, value]])));
+}
+
+/** Dead letters as a table, one a line. */
+export function deadLetterTable(letters: readonly DeadLetter[]): string {
+  const rows = letters.map((letter) => [
+    letter.id,
+    letter.name,
+    letter.createdAt,
+    String(letter.attempts),
+    letter.error?.category ?? "-",
+    letter.replayedAs ?? "-",
+  ]);
+  return table(rows, ["DEAD LETTER", "NAME", "CREATED", "ATTEMPTS", "ERROR", "REPLAYED AS"]);
+}
+
+/** One dead letter as a list of what is known of it. */
+export function deadLetterDetails(letter: DeadLetter): string {
+  const rows: [string, string | null][] = [
+    ["Dead letter", letter.id],
+    ["Job", letter.jobId],
+    ["Name", letter.name],
+    ["Attempts", String(letter.attempts)],
+    ["Created", letter.createdAt],
+    ["Error", letter.error && `${letter.error.category}: ${letter.error.message}`],
+    ["Replayed as", letter.replayedAs],
   ];
   return table(rows.flatMap(([name, value]) => (value === null ? [] : [[name, value]])));
 }

@@ -1,7 +1,8 @@
 import { LongshoreError } from "./errors.ts";
+import { deadLetterIdOf } from "./ids.ts";
 import type { AttemptRecord, EventRecord, JobRecord, Life } from "./ledger/records.ts";
 import { type Occurrence, type Stage, stageOf, TRANSITIONS } from "./occurrences.ts";
-import { assertNever, type EventType } from "./states.ts";
+import { assertNever, type EventType, isDeadLettered } from "./states.ts";
 
 /** What must be done after the decision is durable. Each may be done twice. */
 export type Effect =
@@ -177,6 +178,10 @@ function finish(draft: Draft, occurrence: Extract<Occurrence, { type: "FINISH" }
     draft.setJob({ ...common, status: "RETRYING", phase: "cleaning", retryAt });
     draft.event("RETRY_SCHEDULED", { delaySeconds: retry.delaySeconds, retryAt, error: outcome.error });
   } else {
+    if (isDeadLettered(outcome.status)) {
+      const { jobId, attempt: attempts } = draft.job;
+      draft.event("DEAD_LETTERED", { deadLetterId: deadLetterIdOf(jobId), attempts, error: outcome.error });
+    }
     draft.setJob({ ...common, status: outcome.status, phase: null, finishedAt, retryAt: null });
     draft.event(outcome.status, { exitCode: draft.job.exitCode, error: outcome.error });
   }

@@ -23,6 +23,19 @@ export function mintHomeId(nowMs: number): string {
   return `home_${ulid(nowMs)}`;
 }
 
+/** The id of a job's dead letter: `dl_` and the job's own ULID, so that a job can only ever have one. */
+export type DeadLetterId = string & { readonly __brand: "DeadLetterId" };
+
+export function deadLetterIdOf(jobId: JobId): DeadLetterId {
+  return `dl_${jobId.slice("job_".length)}` as DeadLetterId;
+}
+
+/** The job that a dead letter's id speaks of; undefined for a text that is no such id. */
+export function jobOfDeadLetter(text: string): JobId | undefined {
+  const jobId = text.replace(/^dl_/, "job_");
+  return text.startsWith("dl_") && isJobId(jobId) ? jobId : undefined;
+}
+
 /** Tells whether a text is a well-formed job id. */
 export function isJobId(text: string): text is JobId {
   return JOB_ID.test(text);

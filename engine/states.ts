@@ -19,6 +19,14 @@ export function isRetryableByHand(status: Status): boolean {
   return status === "FAILED" || status === "TIMED_OUT" || status === "CANCELLED";
 }
 
+/**
+ * Whether a job that ended so has failed for good and leaves a dead letter. One that ran out of time has: nobody wanted
+ * that end. One that was cancelled has not: somebody did.
+ */
+export function isDeadLettered(status: TerminalStatus): boolean {
+  return status === "FAILED" || status === "TIMED_OUT";
+}
+
 /** Where a phase stands in an attempt; a phase never goes back within one attempt. */
 export function phaseOrder(phase: Phase | null): number {
   return phase === null ? -1 : PHASES.indexOf(phase);

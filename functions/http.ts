@@ -12,6 +12,11 @@ export function json(statusCode: number, body: unknown, headers: Record<string, 
   return { statusCode, headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) };
 }
 
+/** The answer to a call that leaves nothing to tell. */
+export function noContent(): ApiResult {
+  return { statusCode: 204, headers: {}, body: "" };
+}
+
 /**
  * Anything thrown, as an RFC 9457 problem document. Only what Longshore says on purpose gets out: an unforeseen error
  * is logged and answered without its text.

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { LongshoreError } from "../engine/errors.ts";
-import { isJobId, type JobId } from "../engine/ids.ts";
+import { isJobId, type JobId, jobOfDeadLetter } from "../engine/ids.ts";
+import { deadLetterCursorMs } from "../engine/ledger/dead-letters.ts";
 import type { JobFilter } from "../engine/ledger/list.ts";
 import { STATUSES } from "../engine/states.ts";
 import type { ApiEvent } from "./http.ts";
@@ -9,6 +10,16 @@ import type { ApiEvent } from "./http.ts";
 export function jobIdOf(text: string): JobId {
   if (!isJobId(text)) throw new LongshoreError("NOT_FOUND", "there is no job with this id");
   return text;
+}
+
+/**
+ * The job that a dead letter's id speaks of.
+ * @throws LongshoreError NOT_FOUND: what is no such id names no dead letter.
+ */
+export function deadLetterJobOf(text: string): JobId {
+  const jobId = jobOfDeadLetter(text);
+  if (jobId === undefined) throw new LongshoreError("NOT_FOUND", "there is no dead letter with this id");
+  return jobId;
 }
 
 const wholeNumber = (least: number, most: number) =>
@@ -26,7 +37,10 @@ const time = z
   .refine((text) => TIME.test(text) && /^\d{4}-/.test(utc(text)), NOT_A_TIME)
   .transform(utc);
 const label = z.string().regex(/^[^:]+:.*$/, "must be KEY:VALUE");
-const cursor = z.string().refine(isJobId, "is not a cursor of this list");
+const NOT_A_CURSOR = "is not a cursor of this list";
+const cursor = z.string().refine(isJobId, NOT_A_CURSOR);
+const deadLetterCursor = z.string().refine((text) => deadLetterCursorMs(text) !== undefined, NOT_A_CURSOR);
+const pageLimit = wholeNumber(1, 200).default(50);
 const seqCursor = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 
 function utc(text: string): string {
@@ -41,9 +55,11 @@ const listSchema = z.object({
   name: z.string().optional(),
   createdAfter: time.optional(),
   createdBefore: time.optional(),
-  limit: wholeNumber(1, 200).default(50),
+  limit: pageLimit,
   cursor: cursor.optional(),
 });
+
+const deadLettersSchema = z.object({ limit: pageLimit, cursor: deadLetterCursor.optional() });
 
 const eventsSchema = z.object({ cursor: seqCursor.default(0), limit: wholeNumber(1, 1000).default(200) });
 
@@ -72,6 +88,11 @@ export function listParams(event: ApiEvent): { filter: JobFilter; limit: number;
     ...(createdBefore === undefined ? {} : { createdBefore }),
   };
   return params.cursor === undefined ? { filter, limit } : { filter, limit, cursor: params.cursor };
+}
+
+export function deadLetterParams(event: ApiEvent): { limit: number; cursor?: string } {
+  const { limit, cursor } = parse(deadLettersSchema, event, []);
+  return cursor === undefined ? { limit } : { limit, cursor };
 }
 
 export function eventParams(event: ApiEvent): { cursor: number; limit: number } {

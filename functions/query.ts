@@ -2,16 +2,32 @@ import middy from "@middy/core";
 import httpRouterHandler, { type Route } from "@middy/http-router";
 import type { EngineContext } from "../engine/context.ts";
 import { LongshoreError } from "../engine/errors.ts";
+import { listDeadLetters } from "../engine/ledger/dead-letters.ts";
 import { listJobs } from "../engine/ledger/list.ts";
 import { readEvents, readJob } from "../engine/ledger/read.ts";
 import type { JobRecord } from "../engine/ledger/records.ts";
-import { describeEvent, describeJob, describeRuntime, describeWholeJob } from "../engine/operations/describe.ts";
+import {
+  describeDeadLetter,
+  describeEvent,
+  describeJob,
+  describeRuntime,
+  describeWholeJob,
+} from "../engine/operations/describe.ts";
 import { checkHealth } from "../engine/operations/health.ts";
 import type { LogLine } from "../engine/operations/log-line.ts";
 import { readLogs } from "../engine/operations/read-logs.ts";
+import { deadLetterOfJob } from "../engine/operations/replay.ts";
 import { createTail } from "../engine/operations/tail.ts";
 import { type ApiEvent, type ApiResult, instanceOf, json, pathParameter, problems } from "./http.ts";
-import { eventParams, jobIdOf, type LogParams, listParams, logParams } from "./params.ts";
+import {
+  deadLetterJobOf,
+  deadLetterParams,
+  eventParams,
+  jobIdOf,
+  type LogParams,
+  listParams,
+  logParams,
+} from "./params.ts";
 
 /** Lines in one answer, bytes: a Lambda's answer has 6 MB at most. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
@@ -24,6 +40,8 @@ export function makeHandler(ctx: EngineContext) {
     { method: "GET", path: "/v1/jobs/{id}/events", handler: (event: ApiEvent) => events(ctx, event) },
     { method: "GET", path: "/v1/jobs/{id}/logs", handler: (event: ApiEvent) => logs(ctx, event) },
     { method: "GET", path: "/v1/jobs/{id}/cost", handler: (event: ApiEvent) => cost(ctx, event) },
+    { method: "GET", path: "/v1/dead-letters", handler: (event: ApiEvent) => deadLetters(ctx, event) },
+    { method: "GET", path: "/v1/dead-letters/{id}", handler: (event: ApiEvent) => deadLetter(ctx, event) },
     { method: "GET", path: "/v1/runtimes", handler: () => runtimes(ctx) },
     { method: "GET", path: "/v1/runtimes/{name}", handler: (event: ApiEvent) => runtime(ctx, event) },
     { method: "GET", path: "/v1/health", handler: () => health(ctx) },
@@ -43,6 +61,10 @@ async function list(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
   const { filter, ...page } = listParams(event);
   const { jobs, nextCursor } = await listJobs(ctx.ledger, filter, { ...page, since: ctx.home.createdAt });
   const items = await Promise.all(jobs.map((job) => describeJob(ctx, job)));
+  return listed(event, items, nextCursor);
+}
+
+function listed(event: ApiEvent, items: unknown[], nextCursor: string | null): ApiResult {
   return json(200, { items, nextCursor }, nextCursor === null ? {} : { Link: nextLink(event, nextCursor) });
 }
 
@@ -114,6 +136,17 @@ function answerBytes(line: LogLine): number {
 async function cost(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
   const job = await jobOf(ctx, event);
   return json(200, job.cost ?? { amountUsd: null, basis: "unknown" });
+}
+
+async function deadLetters(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  const page = { ...deadLetterParams(event), since: ctx.home.createdAt };
+  const { letters, nextCursor } = await listDeadLetters(ctx.ledger, page);
+  return listed(event, letters.map(describeDeadLetter), nextCursor);
+}
+
+async function deadLetter(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  const letter = await deadLetterOfJob(ctx, deadLetterJobOf(pathParameter(event, "id")));
+  return json(200, describeDeadLetter(letter));
 }
 
 async function runtimes(ctx: EngineContext): Promise<ApiResult> {

@@ -2,9 +2,11 @@ import middy from "@middy/core";
 import httpRouterHandler, { type Route } from "@middy/http-router";
 import type { EngineContext } from "../engine/context.ts";
 import { LongshoreError } from "../engine/errors.ts";
+import { removeDeadLetter } from "../engine/ledger/dead-letters.ts";
 import type { JobRecord } from "../engine/ledger/records.ts";
 import { cancelJob, retryJob } from "../engine/operations/control.ts";
 import { describeJob, describeWholeJob } from "../engine/operations/describe.ts";
+import { replayDeadLetter } from "../engine/operations/replay.ts";
 import { dryRun, type SubmitOptions, submitBatch, submitJob } from "../engine/operations/submit.ts";
 import {
   type ApiEvent,
@@ -14,22 +16,25 @@ import {
   instanceOf,
   json,
   jsonBody,
+  noContent,
   optionalJsonBody,
   pathParameter,
   problems,
 } from "./http.ts";
-import { dryRunParam, jobIdOf, refuseDryRun } from "./params.ts";
+import { deadLetterJobOf, dryRunParam, jobIdOf, refuseDryRun } from "./params.ts";
 
 const MAX_BATCH = 100;
 const MAX_IDEMPOTENCY_KEY = 255;
 
-/** Every call that changes something: submit, batch, dry run, cancel, retry. */
+/** Every call that changes something: submit, batch, dry run, cancel, retry; replay or remove a dead letter. */
 export function makeHandler(ctx: EngineContext) {
   const routes: Route<ApiEvent, ApiResult>[] = [
     { method: "POST", path: "/v1/jobs", handler: (event: ApiEvent) => submit(ctx, event) },
     { method: "POST", path: "/v1/jobs/batch", handler: (event: ApiEvent) => batch(ctx, event) },
     { method: "POST", path: "/v1/jobs/{id}/cancel", handler: (event: ApiEvent) => cancel(ctx, event) },
     { method: "POST", path: "/v1/jobs/{id}/retry", handler: (event: ApiEvent) => retry(ctx, event) },
+    { method: "POST", path: "/v1/dead-letters/{id}/replay", handler: (event: ApiEvent) => replay(ctx, event) },
+    { method: "DELETE", path: "/v1/dead-letters/{id}", handler: (event: ApiEvent) => remove(ctx, event) },
   ];
   return middy<ApiEvent, ApiResult>().use(problems(ctx.logger)).handler(httpRouterHandler(routes));
 }
@@ -61,8 +66,22 @@ async function retry(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
   return await accepted(ctx, event, job);
 }
 
+async function replay(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  refuseDryRun(event);
+  optionalJsonBody(event);
+  const job = await replayDeadLetter(ctx, deadLetterJobOf(pathParameter(event, "id")), optionsOf(event));
+  return await accepted(ctx, event, job);
+}
+
+async function remove(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  refuseDryRun(event);
+  optionalJsonBody(event);
+  await removeDeadLetter(ctx.ledger, deadLetterJobOf(pathParameter(event, "id")));
+  return noContent();
+}
+
 async function accepted(ctx: EngineContext, event: ApiEvent, job: JobRecord): Promise<ApiResult> {
-  const base = instanceOf(event).replace(/\/jobs(\/.*)?$/, "");
+  const base = instanceOf(event).replace(/\/(jobs|dead-letters)(\/.*)?$/, "");
   return json(202, await describeWholeJob(ctx, job), { Location: `${base}/jobs/${job.jobId}` });
 }
 

@@ -100,7 +100,9 @@ function pathOf({ url = "/" }: IncomingMessage): string {
 }
 
 function send(response: ServerResponse, { statusCode, headers, body }: ApiResult): void {
-  response.writeHead(statusCode, { ...(headers as Record<string, string>), "Content-Length": Buffer.byteLength(body) });
+  // An answer without content has no length either, not even 0 (RFC 9110, 8.6).
+  const length = statusCode === 204 ? {} : { "Content-Length": Buffer.byteLength(body) };
+  response.writeHead(statusCode, { ...(headers as Record<string, string>), ...length });
   response.end(body);
 }
 

@@ -2,6 +2,7 @@ import { type FollowOptions, follow } from "./follow.ts";
 import { type Call, createTransport, type TransportOptions } from "./request.ts";
 import type {
   Cost,
+  DeadLetter,
   DryRun,
   Event,
   Health,
@@ -39,6 +40,13 @@ export interface JobFilter {
   cursor?: string;
 }
 
+/** A page of a list that has no filters. */
+export interface PageFilter {
+  /** Items a page, 1–200; default 50. */
+  limit?: number;
+  cursor?: string;
+}
+
 export interface LogFilter {
   /** Only the last so many lines. */
   tail?: number;
@@ -71,6 +79,15 @@ export interface LongshoreClient {
     followEvents(jobId: string, options?: FollowOptions): AsyncGenerator<Event, void>;
     /** The lines so far and those to come, until the job has ended. */
     followLogs(jobId: string, options?: FollowOptions & LogFilter): AsyncGenerator<LogLine, void>;
+  };
+  deadLetters: {
+    /** Every dead letter, the latest failure first, page after page. */
+    list(filter?: PageFilter, options?: CallOptions): AsyncGenerator<DeadLetter, void>;
+    listPage(filter?: PageFilter, options?: CallOptions): Promise<Page<DeadLetter>>;
+    get(id: string, options?: CallOptions): Promise<DeadLetter>;
+    /** A new job from the one that failed, once. */
+    replay(id: string, options?: SubmitOptions): Promise<Job>;
+    remove(id: string, options?: CallOptions): Promise<void>;
   };
   runtimes: {
     list(options?: CallOptions): Promise<Runtime[]>;
@@ -127,6 +144,15 @@ export function createClient(options: TransportOptions): LongshoreClient {
         );
       },
     },
+    deadLetters: {
+      list: (filter = {}, call = {}) => pages("/dead-letters", { ...filter }, call),
+      listPage: (filter = {}, call = {}) => transport.json("GET", "/dead-letters", { ...call, query: { ...filter } }),
+      get: (id, call = {}) => transport.json("GET", deadLetterAt(id), call),
+      replay: (id, call = {}) => post(deadLetterAt(id, "/replay"), undefined, call),
+      remove: async (id, call = {}) => {
+        await transport.send("DELETE", deadLetterAt(id), call);
+      },
+    },
     runtimes: {
       list: async (call = {}) => (await transport.json<{ items: Runtime[] }>("GET", "/runtimes", call)).items,
       get: (name, call = {}) => transport.json("GET", `/runtimes/${encodeURIComponent(name)}`, call),
@@ -137,6 +163,10 @@ export function createClient(options: TransportOptions): LongshoreClient {
 
 function at(jobId: string, rest = ""): string {
   return `/jobs/${encodeURIComponent(jobId)}${rest}`;
+}
+
+function deadLetterAt(id: string, rest = ""): string {
+  return `/dead-letters/${encodeURIComponent(id)}${rest}`;
 }
 
 function listQuery({ labels, ...filter }: JobFilter): NonNullable<Call["query"]> {

@@ -4,6 +4,7 @@ export {
   type JobFilter,
   type LogFilter,
   type LongshoreClient,
+  type PageFilter,
   type SubmitOptions,
 } from "./client.ts";
 export { ApiError, ConnectionError } from "./errors.ts";

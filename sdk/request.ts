@@ -38,10 +38,12 @@ export interface Call {
   accept?: readonly number[];
 }
 
+type Method = "GET" | "POST" | "DELETE";
+
 /** Sends one call and returns a successful answer. */
 export interface Transport {
-  send(method: "GET" | "POST", path: string, call?: Call): Promise<Response>;
-  json<T>(method: "GET" | "POST", path: string, call?: Call): Promise<T>;
+  send(method: Method, path: string, call?: Call): Promise<Response>;
+  json<T>(method: Method, path: string, call?: Call): Promise<T>;
   /** Tells that an answer broke off. */
   lost(): void;
 }

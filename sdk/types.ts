@@ -114,6 +114,21 @@ export interface Page<T> {
   nextCursor: string | null;
 }
 
+/** A job that failed for good: kept until it can no longer be replayed. */
+export interface DeadLetter {
+  id: string;
+  jobId: string;
+  name: string;
+  /** Why its last attempt failed. */
+  error: JobError | null;
+  /** How many attempts were made. */
+  attempts: number;
+  /** When the job was given up. */
+  createdAt: string;
+  /** The id of the job that was made of it. */
+  replayedAs: string | null;
+}
+
 /** What would become of a spec. `runtime` is null when none fits. */
 export interface DryRun {
   spec: JobSpec;

@@ -1,5 +1,5 @@
 import { command } from "../command.ts";
-import { eachJob, JOB_IDS } from "../each-job.ts";
+import { eachJob, JOB_IDS } from "../each.ts";
 import { costText } from "../views.ts";
 
 export const jobsCost = command({

@@ -1,11 +1,9 @@
 import type { JobFilter } from "../../sdk/client.ts";
-import type { JobSummary, Status } from "../../sdk/types.ts";
+import type { Status } from "../../sdk/types.ts";
 import { command } from "../command.ts";
-import { EXIT } from "../exit-codes.ts";
-import { commaSeparated, moment, pair, wholeNumber } from "../units.ts";
+import { listing, PAGE_FLAGS } from "../listing.ts";
+import { commaSeparated, moment, pair } from "../units.ts";
 import { jobTable } from "../views.ts";
-
-const PAGE = 200;
 
 export const jobsList = command({
   name: "longshore jobs list",
@@ -17,12 +15,10 @@ export const jobsList = command({
     name: { type: "string", valueHint: "name", description: "Only of this name" },
     "created-after": { type: "string", valueHint: "time", description: "A time, or a span such as 2h" },
     "created-before": { type: "string", valueHint: "time", description: "A time, or a span such as 2h" },
-    limit: { type: "string", valueHint: "n", description: "Jobs at most; default 50" },
-    cursor: { type: "string", valueHint: "cursor", description: "Go on where the list before ended" },
+    ...PAGE_FLAGS,
   },
   async run(cli, { flags }) {
     const now = Date.now();
-    const limit = flags.limit === undefined ? 50 : wholeNumber("--limit", flags.limit, [1, 1_000_000]);
     const after = flags["created-after"];
     const before = flags["created-before"];
     const filter: JobFilter = {
@@ -35,23 +31,7 @@ export const jobsList = command({
       ...(before === undefined ? {} : { createdBefore: moment("--created-before", before, now) }),
       labels: Object.fromEntries(flags.label.map((text) => pair("--label", text))),
     };
-    const items: JobSummary[] = [];
-    let cursor: string | null = flags.cursor ?? null;
-    do {
-      const size = Math.min(PAGE, limit - items.length);
-      const page = await cli.home.client.jobs.listPage({
-        ...filter,
-        limit: size,
-        ...(cursor === null ? {} : { cursor }),
-      });
-      items.push(...page.items);
-      cursor = page.nextCursor;
-    } while (cursor !== null && items.length < limit);
-    if (cli.json) await cli.print(JSON.stringify({ items, nextCursor: cursor }));
-    else {
-      await cli.print(jobTable(items));
-      if (cursor !== null) await cli.note(cli.paint("dim", `more with --cursor ${cursor}`, "stderr"));
-    }
-    return EXIT.ok;
+    const { jobs } = cli.home.client;
+    return await listing(cli, flags, { page: (page) => jobs.listPage({ ...filter, ...page }), show: jobTable });
   },
 });

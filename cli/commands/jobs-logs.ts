@@ -2,7 +2,7 @@ import type { LogFilter } from "../../sdk/client.ts";
 import type { LogLine } from "../../sdk/types.ts";
 import { command } from "../command.ts";
 import { UsageError } from "../context.ts";
-import { eachJob, JOB_IDS } from "../each-job.ts";
+import { eachJob, JOB_IDS } from "../each.ts";
 import { commaSeparated, moment, wholeNumber } from "../units.ts";
 import { printLogLine } from "../watch-job.ts";
 

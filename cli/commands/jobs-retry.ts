@@ -1,5 +1,5 @@
 import { command } from "../command.ts";
-import { eachJob, JOB_IDS } from "../each-job.ts";
+import { eachJob, JOB_IDS } from "../each.ts";
 
 export const jobsRetry = command({
   name: "longshore jobs retry",

@@ -1,5 +1,5 @@
 import { command } from "../command.ts";
-import { eachJob, JOB_IDS } from "../each-job.ts";
+import { eachJob, JOB_IDS } from "../each.ts";
 import { jobDetails } from "../views.ts";
 
 export const jobsStatus = command({

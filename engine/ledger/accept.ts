@@ -13,6 +13,8 @@ export interface Submission {
   redacted: JobSpec;
   sealed: Uint8Array;
   submitted: EventRecord;
+  /** What must be durable together with a job that is submitted alone. */
+  along?: Change[];
 }
 
 /** A caller's own key for a submission, and the keyed hash of what was submitted under it. */
@@ -41,7 +43,8 @@ const MAX_DIRECT_JOBS = Math.floor((MAX_CHANGES - 3) / CHANGES_PER_JOB);
  * The races that it wins: two submissions under one idempotency key (one is accepted, the other gets its jobs), and
  * many submissions for the last places of the queue (the counter's guard lets exactly as many through as fit).
  *
- * @throws LongshoreError QUEUE_FULL, or CONFLICT when the idempotency key came with another body before.
+ * @throws LongshoreError QUEUE_FULL, or CONFLICT when the idempotency key came with another body before; ConflictError
+ * when a guard of what comes along does not hold, whether the queue is full or not.
  */
 export async function accept(
   ledger: Ledger,
@@ -70,7 +73,7 @@ export async function accept(
       if (idempotency !== null && error.failed.includes(1)) {
         return { accepted: false, jobIds: jobsUnder(error.items[1], idempotency) };
       }
-      if (!error.failed.includes(0)) throw error;
+      if (error.failed.some((position) => position !== 0)) throw error;
     }
   }
   const { maxQueued } = ledger.limits;
@@ -117,12 +120,13 @@ function onShard(submission: Submission, shard: number): Submission {
   return { ...submission, job: { ...submission.job, queueShard: shard } };
 }
 
-function jobChanges({ job, redacted, sealed, submitted }: Submission): Change[] {
+function jobChanges({ job, redacted, sealed, submitted, along = [] }: Submission): Change[] {
   const data = Buffer.from(sealed).toString("base64");
   return [
     { kind: "put", item: jobItem(job), guard: { exists: false } },
     { kind: "put", item: { ...specKey(job.jobId), spec: redacted } },
     { kind: "put", item: { ...sealedKey(job.jobId), data } },
+    ...along,
     eventChange(submitted),
   ];
 }

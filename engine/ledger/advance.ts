@@ -5,7 +5,8 @@ import type { Occurrence } from "../occurrences.ts";
 import { type Change, ConflictError } from "../ports/table.ts";
 import { isTerminal } from "../states.ts";
 import { publishStaged } from "./batch.ts";
-import { attemptItem, eventChange, jobItem } from "./items.ts";
+import { deadLetterOf } from "./dead-letters.ts";
+import { attemptItem, deadLetterItem, eventChange, jobItem } from "./items.ts";
 import { concurrencyKey, masksKey, queueKey, sealedKey, slotsKey } from "./keys.ts";
 import { type Ledger, shardBound } from "./ledger.ts";
 import { readLife } from "./read.ts";
@@ -84,6 +85,10 @@ function recordChanges({ clock, limits }: Ledger, before: Life, { life: after, e
   if (isTerminal(after.job.status) && !isTerminal(before.job.status)) {
     const ttl = Math.ceil(clock() / 1000) + limits.sealedRetentionSeconds;
     changes.push({ kind: "patch", key: sealedKey(jobId), set: { ttl } });
+    const given = events.find(({ type }) => type === "DEAD_LETTERED");
+    // It goes with the sealed spec, without which it could not be replayed.
+    if (given !== undefined)
+      changes.push({ kind: "put", item: { ...deadLetterItem(deadLetterOf(after.job, given)), ttl } });
   }
   if (before.job.cleanupPending && !after.job.cleanupPending) {
     changes.push({ kind: "delete", key: masksKey(jobId, after.job.attempt) });

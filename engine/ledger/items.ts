@@ -1,7 +1,16 @@
 import type { Change, Item } from "../ports/table.ts";
 import { isTerminal } from "../states.ts";
-import { activeIndex, attemptKey, eventKey, jobKey, listIndex, waitingIndex } from "./keys.ts";
-import type { AttemptRecord, EventRecord, JobRecord } from "./records.ts";
+import {
+  activeIndex,
+  attemptKey,
+  deadLetterIndex,
+  deadLetterKey,
+  eventKey,
+  jobKey,
+  listIndex,
+  waitingIndex,
+} from "./keys.ts";
+import type { AttemptRecord, DeadLetterRecord, EventRecord, JobRecord } from "./records.ts";
 
 /** A job's item: the record with the index entries that follow from it. */
 export function jobItem(job: JobRecord): Item {
@@ -15,6 +24,11 @@ export function jobItem(job: JobRecord): Item {
 
 export function attemptItem(jobId: string, attempt: AttemptRecord): Item {
   return { ...attemptKey(jobId, attempt.attempt), ...attempt };
+}
+
+export function deadLetterItem(letter: DeadLetterRecord): Item {
+  const index1 = deadLetterIndex(letter.id, letter.createdAt);
+  return { ...deadLetterKey(letter.jobId), ...letter, index1 };
 }
 
 export function eventChange(event: EventRecord): Change {

@@ -1,9 +1,9 @@
-import type { JobId } from "../ids.ts";
+import type { DeadLetterId, JobId } from "../ids.ts";
 import type { Key } from "../ports/table.ts";
 
 const pad = (n: number, width: number) => String(n).padStart(width, "0");
 
-/** Jobs are listed from this many partitions a month, so that no submission rate meets one partition's limit. */
+/** Lists are read from this many partitions a month, so that no submission rate meets one partition's limit. */
 export const LIST_SHARDS = 4;
 const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const MAX_PRIORITY = 100;
@@ -21,6 +21,7 @@ export const attemptKey = (jobId: string, attempt: number): Key => ({
   pk: `JOB#${jobId}`,
   sk: `ATTEMPT#${pad(attempt, 4)}`,
 });
+export const deadLetterKey = (jobId: string): Key => ({ pk: `JOB#${jobId}`, sk: "DEAD_LETTER" });
 export const EVENT_PREFIX = "EVENT#";
 export const eventKey = (jobId: string, seq: number): Key => ({
   pk: `JOB#${jobId}`,
@@ -42,8 +43,16 @@ export function listIndex(jobId: JobId, createdAt: string): Key {
 
 export const listPartition = (month: string, shard: number) => `JOBS#${month}#${shard}`;
 
-function listShard(jobId: JobId): number {
-  return CROCKFORD.indexOf(jobId.slice(-1)) % LIST_SHARDS;
+/** index1 of a dead letter: by the time of the failure, which has nothing to do with the job's age. */
+export function deadLetterIndex(id: DeadLetterId, createdAt: string): Key {
+  return { pk: deadLetterPartition(createdAt.slice(0, 7), listShard(id)), sk: `${createdAt}_${id}` };
+}
+
+export const deadLetterPartition = (month: string, shard: number) => `DEAD_LETTERS#${month}#${shard}`;
+
+/** By the last character of an id that ends with a ULID. */
+function listShard(id: JobId | DeadLetterId): number {
+  return CROCKFORD.indexOf(id.slice(-1)) % LIST_SHARDS;
 }
 
 /** index2 of a job that waits for a slot: by priority, then by age. */

@@ -1,6 +1,6 @@
 import type { Cost } from "../cost.ts";
 import type { JobError } from "../errors.ts";
-import type { JobId } from "../ids.ts";
+import type { DeadLetterId, JobId } from "../ids.ts";
 import type { EventType, Phase, Status } from "../states.ts";
 
 /** A job as the ledger keeps it: under 4 KiB, so no spec and no attempts' details. Times are RFC 3339, UTC. */
@@ -98,6 +98,23 @@ export interface EventRecord {
   /** The job's runtime: not part of the event itself, but whoever reads the change feed needs it. */
   runtime: string;
   data: Record<string, unknown>;
+}
+
+/** What is kept of a job that failed for good, until its full spec is erased: from then on it could not be replayed. */
+export interface DeadLetterRecord {
+  id: DeadLetterId;
+  jobId: JobId;
+  name: string;
+  /** Why the last attempt failed. */
+  error: JobError | null;
+  /** How many attempts were made. */
+  attempts: number;
+  /** When the job was given up. */
+  createdAt: string;
+  /** The job that was made of it. */
+  replayedAs: JobId | null;
+  /** Whether there is such a job: what the replay's conditional write looks at. */
+  replayed: boolean;
 }
 
 /** A job and its current attempt: what every decision is made from. */

@@ -1,10 +1,11 @@
 import type { EngineContext } from "../context.ts";
 import { LongshoreError } from "../errors.ts";
+import type { JobId } from "../ids.ts";
 import { advance } from "../ledger/advance.ts";
 import { readJob, readSealed } from "../ledger/read.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { isRetryableByHand } from "../states.ts";
-import { type SubmitOptions, submitJob } from "./submit.ts";
+import { type SubmitOneOptions, type SubmitOptions, submitJob } from "./submit.ts";
 
 /**
  * Asks for a job's end. A job of which nothing runs is CANCELLED at once; else the change feed stops its resource, and
@@ -26,9 +27,17 @@ export async function retryJob(ctx: EngineContext, jobId: string, options: Submi
   if (!isRetryableByHand(job.status)) {
     throw new LongshoreError("CONFLICT", `a job that is ${job.status} cannot be retried`);
   }
+  return await submitAgain(ctx, job.jobId, options);
+}
+
+/**
+ * Submits the full spec of a job as a new one with `retryOf`.
+ * @throws LongshoreError CONFLICT when the sealed spec was erased; as `submitJob`.
+ */
+export async function submitAgain(ctx: EngineContext, jobId: JobId, options: SubmitOneOptions): Promise<JobRecord> {
   const sealed = await readSealed(ctx.ledger, jobId);
   if (sealed === undefined)
     throw new LongshoreError("CONFLICT", "the job's full spec has been erased: submit it again");
   const spec = JSON.parse(Buffer.from(await ctx.sealer.open(sealed, jobId)).toString("utf8"));
-  return await submitJob(ctx, spec, { ...options, retryOf: job.jobId });
+  return await submitJob(ctx, spec, { ...options, retryOf: jobId });
 }

@@ -1,6 +1,6 @@
 import type { EngineContext } from "../context.ts";
 import { keyInUse, readAttempts, readSpec, slotsInUse } from "../ledger/read.ts";
-import type { AttemptRecord, EventRecord, JobRecord } from "../ledger/records.ts";
+import type { AttemptRecord, DeadLetterRecord, EventRecord, JobRecord } from "../ledger/records.ts";
 import { stageOf } from "../occurrences.ts";
 import type { RuntimeAdapter } from "../ports/runtime.ts";
 
@@ -62,6 +62,11 @@ function describeAttempt({ attempt, runtime, startedAt, finishedAt, exit, error 
 /** An event as the API and the bus show it. */
 export function describeEvent({ jobId, seq, type, at, attempt, status, phase, data }: EventRecord) {
   return { jobId, seq, type, at, attempt, status, phase, data };
+}
+
+/** A dead letter as the API shows it. */
+export function describeDeadLetter({ replayed: _replayed, ...letter }: DeadLetterRecord) {
+  return letter;
 }
 
 /** Why a job waits, computed when it is asked: null for a job that does not wait. */

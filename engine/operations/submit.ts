@@ -6,6 +6,7 @@ import { accept, acceptedBefore, type Idempotency, type Submission } from "../le
 import { submittedEvent } from "../ledger/batch.ts";
 import { readJob } from "../ledger/read.ts";
 import type { JobRecord } from "../ledger/records.ts";
+import type { Change } from "../ports/table.ts";
 import { noFit, route, type Verdict } from "../routing.ts";
 import { canonicalJson, specHash } from "../spec/hash.ts";
 import { parseJobSpec } from "../spec/parse.ts";
@@ -23,11 +24,16 @@ export interface SubmitOptions {
   retryOf?: JobId;
 }
 
+export interface SubmitOneOptions extends SubmitOptions {
+  /** What must be durable together with the new job. */
+  along?: (jobId: JobId) => Change[];
+}
+
 /**
  * Accepts one spec, durably, or throws and stores nothing.
- * @throws LongshoreError VALIDATION, QUEUE_FULL or CONFLICT.
+ * @throws LongshoreError VALIDATION, QUEUE_FULL or CONFLICT; ConflictError as `accept`.
  */
-export async function submitJob(ctx: EngineContext, input: unknown, options: SubmitOptions): Promise<JobRecord> {
+export async function submitJob(ctx: EngineContext, input: unknown, options: SubmitOneOptions): Promise<JobRecord> {
   const parsed = [parse(input)];
   const idempotency = await idempotencyOf(ctx, parsed, options);
   const routes = () => parsed.map((one) => routed(ctx, one));
@@ -136,7 +142,7 @@ function chooseRuntime({ runtimes }: EngineContext, spec: JobSpec): { runtime: s
 async function acceptAll(
   ctx: EngineContext,
   specs: Routed[],
-  { idempotency, ...options }: SubmitOptions & { idempotency: Idempotency | null },
+  { idempotency, ...options }: SubmitOneOptions & { idempotency: Idempotency | null },
 ): Promise<JobRecord[]> {
   const submissions = await Promise.all(specs.map((spec) => submissionOf(ctx, spec, options)));
   const acceptance = await accept(ctx.ledger, submissions, idempotency);
@@ -167,11 +173,12 @@ async function readAll({ ledger }: EngineContext, jobIds: string[]): Promise<Job
   return jobs.filter((job) => job !== undefined);
 }
 
-async function submissionOf(ctx: EngineContext, routed: Routed, options: SubmitOptions): Promise<Submission> {
+async function submissionOf(ctx: EngineContext, routed: Routed, options: SubmitOneOptions): Promise<Submission> {
   const jobId = mintJobId(ctx.clock());
   const job = newJob(jobId, routed, options);
   const sealed = await ctx.sealer.seal(Buffer.from(canonicalJson(routed.spec)), jobId);
-  return { job, redacted: routed.redacted, sealed, submitted: submittedEvent(job) };
+  const submission = { job, redacted: routed.redacted, sealed, submitted: submittedEvent(job) };
+  return options.along === undefined ? submission : { ...submission, along: options.along(jobId) };
 }
 
 function newJob(jobId: JobId, { redacted, runtime }: Routed, options: SubmitOptions): JobRecord {

@@ -46,6 +46,11 @@ describe("the help", () => {
     "runtimes",
     "runtimes list",
     "runtimes health",
+    "dead-letters",
+    "dead-letters list",
+    "dead-letters show",
+    "dead-letters replay",
+    "dead-letters rm",
     "dev",
   ])("of longshore %s", async (words) => {
     const argv = [...words.split(" ").filter(Boolean), "--help"];
@@ -65,7 +70,7 @@ describe("the help", () => {
 
 describe("a mistake of the user", () => {
   it.each<[string[], string]>([
-    [["runn"], 'unknown command "runn"; there are run, jobs, runtimes, dev'],
+    [["runn"], 'unknown command "runn"; there are run, jobs, runtimes, dead-letters, dev'],
     [["constructor"], 'unknown command "constructor"'],
     [["jobs", "statsu"], 'unknown command "statsu"'],
     [["jobs", "--colour"], "Unknown option '--colour'"],
@@ -81,6 +86,9 @@ describe("a mistake of the user", () => {
     [["jobs", "logs", JOB_ID, "--since", "noon"], "--since"],
     [["jobs", "logs", JOB_ID, "--stream", "stdin"], "--stream"],
     [["jobs", "submit", "/nonexistent"], "cannot read /nonexistent (ENOENT)"],
+    [["dead-letters", "list", "--limit", "0"], "--limit"],
+    [["dead-letters", "replay"], "argument: ID…"],
+    [["dead-letters", "rm"], "argument: ID…"],
     [["dev", "--port", "70000"], "--port"],
     [["dev", "now"], "unexpected word"],
   ])("%j gives one clear line and no stack", async (args, message) => {
@@ -301,6 +309,71 @@ describe("longshore runtimes", () => {
     expect(stdout).toContain("no socket");
     expect((await run("runtimes", "health")).code).toBe(0);
     expect((await run("runtimes", "health", "podman")).code).toBe(2);
+  });
+});
+
+describe("longshore dead-letters", () => {
+  const error = { category: "OOM", message: "out of\nmemory", retryable: false, providerCode: null, exitCode: 137 };
+  const letter = {
+    id: "dl_01J00000000000000000000000",
+    jobId: JOB_ID,
+    name: "alpine",
+    error,
+    attempts: 3,
+    createdAt: "2026-01-02T03:04:05.000Z",
+    replayedAs: null,
+  };
+  const replayed = { ...letter, id: "dl_01J00000000000000000000001", name: "b\u001b[2J\nx", replayedAs: OTHER_ID };
+
+  it("lists them in columns, over as many pages as it needs", async () => {
+    server.routes["GET /dead-letters"] = ({ query }, response) =>
+      json(response, {
+        items: query.has("cursor") ? [replayed] : [letter],
+        nextCursor: query.has("cursor") ? "d" : "c",
+      });
+    const { stdout, stderr } = await run("dead-letters", "--limit", "2");
+    expect(stdout).toMatchInlineSnapshot(`
+      "DEAD LETTER                    NAME    CREATED                   ATTEMPTS  ERROR  REPLAYED AS
+      dl_01J00000000000000000000000  alpine  2026-01-02T03:04:05.000Z  3         OOM    -
+      dl_01J00000000000000000000001  b x     2026-01-02T03:04:05.000Z  3         OOM    job_01J00000000000000000000001
+      "
+    `);
+    expect(stderr).toBe("more with --cursor d\n");
+    expect(server.received.map(({ query }) => query.toString())).toEqual(["limit=2", "limit=1&cursor=c"]);
+    const { stdout: document } = await run("--json", "dead-letters", "list", "--cursor", "c", "--limit", "1");
+    expect(JSON.parse(document)).toEqual({ items: [replayed], nextCursor: "d" });
+  });
+
+  it("shows them", async () => {
+    server.routes[`GET /dead-letters/${replayed.id}`] = (_, response) => json(response, replayed);
+    expect((await run("dead-letters", "show", replayed.id)).stdout).toMatchInlineSnapshot(`
+      "Dead letter  dl_01J00000000000000000000001
+      Job          job_01J00000000000000000000000
+      Name         b x
+      Attempts     3
+      Created      2026-01-02T03:04:05.000Z
+      Error        OOM: out of memory
+      Replayed as  job_01J00000000000000000000001
+      "
+    `);
+    expect(JSON.parse((await run("--json", "dead-letters", "show", replayed.id)).stdout)).toEqual(replayed);
+  });
+
+  it("replays and removes each of several, and goes on after one that fails", async () => {
+    const detail = `the dead letter ${replayed.id} was replayed as ${OTHER_ID}`;
+    server.routes[`POST /dead-letters/${replayed.id}/replay`] = (_, response) =>
+      problem(response, { status: 409, code: "CONFLICT", detail });
+    server.routes[`POST /dead-letters/${letter.id}/replay`] = (_, response) => json(response, aJob(), 202);
+    server.routes[`DELETE /dead-letters/${letter.id}`] = (_, response) => void response.writeHead(204).end();
+    expect(await run("dead-letters", "replay", replayed.id, letter.id)).toEqual({
+      code: 2,
+      stdout: `${JOB_ID}\n`,
+      stderr: `longshore: ${replayed.id}: ${detail}\n`,
+    });
+    const { code, stdout, stderr } = await run("--json", "dead-letters", "rm", replayed.id, letter.id);
+    expect({ code, stdout: JSON.parse(stdout) }).toEqual({ code: 2, stdout: { id: letter.id, removed: true } });
+    expect(JSON.parse(stderr)).toMatchObject({ id: replayed.id, code: "NOT_FOUND" });
+    expect((await run("dead-letters", "rm", letter.id)).stdout).toBe(`${letter.id} removed\n`);
   });
 });
 

@@ -5,7 +5,7 @@ import { LongshoreError } from "../../engine/errors.ts";
 import type { AttemptExit, EventRecord, JobRecord, Life } from "../../engine/ledger/records.ts";
 import { type Occurrence, type OccurrenceType, type Stage, stageOf } from "../../engine/occurrences.ts";
 import { judge } from "../../engine/outcome.ts";
-import { isTerminal, phaseOrder, TERMINAL_STATUSES } from "../../engine/states.ts";
+import { isDeadLettered, isTerminal, phaseOrder, TERMINAL_STATUSES } from "../../engine/states.ts";
 import { at, deepFreeze, exitOf, NOW, newJob, occurrences } from "./lives.ts";
 
 /** Something that may happen: what comes next in an ordinary life, or anything, to the current attempt or beside it. */
@@ -115,6 +115,9 @@ function followsFrom(before: JobRecord, { life: { job }, changed, events }: Deci
   }
   if (before.startedAt !== null) expect(job.startedAt).toBe(before.startedAt);
   if (before.cancelRequestedAt !== null) expect(job.cancelRequestedAt).toBe(before.cancelRequestedAt);
+  const dead = isTerminal(job.status) && !isTerminal(before.status) && isDeadLettered(job.status);
+  const given = events.findIndex(({ type }) => type === "DEAD_LETTERED");
+  expect(given).toBe(dead ? events.findIndex(isTerminalEvent) - 1 : -1);
   if (!isTerminal(before.status)) return;
   // What has ended changes in one thing only: that its resource is gone.
   expect({ ...job, cleanupPending: false }).toEqual({

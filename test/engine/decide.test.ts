@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { decide, type Effect } from "../../engine/decide.ts";
+import { jobError } from "../../engine/errors.ts";
 import type { AttemptRecord, Life } from "../../engine/ledger/records.ts";
 import { type Occurrence, type OccurrenceType, type Stage, stageOf } from "../../engine/occurrences.ts";
-import type { EventType } from "../../engine/states.ts";
+import type { EventType, TerminalStatus } from "../../engine/states.ts";
 import {
   at,
   decideInTurn,
@@ -351,6 +352,38 @@ describe("one attempt", () => {
       expect(life.job.cleanupPending).toBe(expected);
     },
   );
+});
+
+describe("a job that failed for good", () => {
+  const error = jobError("USER_CODE", "no", { exitCode: 3 });
+  const finish = (status: TerminalStatus): Occurrence => ({
+    ...occurrences().FINISH,
+    outcome: { status, error: status === "FAILED" || status === "TIMED_OUT" ? error : null },
+  });
+
+  test.each(["FAILED", "TIMED_OUT"] as const)("as %s is dead-lettered directly before it ends", (status) => {
+    const { events, life } = decide(lifeAt("collecting"), finish(status), NOW);
+    expect(events.map((event) => [event.type, event.status, event.phase])).toEqual([
+      ["LOGS_COLLECTED", "RUNNING", "collecting"],
+      ["COST_RECORDED", "RUNNING", "collecting"],
+      // A follower goes on until the job has ended: that is what the next one says.
+      ["DEAD_LETTERED", "RUNNING", "collecting"],
+      [status, status, null],
+    ]);
+    const deadLetterId = life.job.jobId.replace("job_", "dl_");
+    expect(events.find(({ type }) => type === "DEAD_LETTERED")?.data).toEqual({ deadLetterId, attempts: 1, error });
+  });
+
+  test.each(["SUCCEEDED", "CANCELLED"] as const)("is not one that %s", (status) => {
+    const { events } = decide(lifeAt("collecting"), finish(status), NOW);
+    expect(events.map(({ type }) => type)).toEqual(["LOGS_COLLECTED", "COST_RECORDED", status]);
+  });
+
+  test("is not one that gets another attempt, nor one that is cancelled before it", () => {
+    const { events } = decideInTurn(lifeAt("collecting"), [finishForRetry(1), occurrences().CANCEL]);
+    expect(events.map(({ type }) => type)).not.toContain("DEAD_LETTERED");
+    expect(events.at(-1)?.type).toBe("CANCELLED");
+  });
 });
 
 describe("a cancel", () => {

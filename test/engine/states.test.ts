@@ -3,6 +3,7 @@ import { TRANSITIONS } from "../../engine/occurrences.ts";
 import {
   assertNever,
   EVENT_TYPES,
+  isDeadLettered,
   isRetryableByHand,
   isTerminal,
   PHASES,
@@ -14,6 +15,7 @@ import {
 describe("statuses", () => {
   test.each(STATUSES)("%s is terminal or not", (status) => {
     expect(isTerminal(status)).toBe(["SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT"].includes(status));
+    if (isTerminal(status)) expect(isDeadLettered(status)).toBe(["FAILED", "TIMED_OUT"].includes(status));
     expect(isRetryableByHand(status)).toBe(["FAILED", "CANCELLED", "TIMED_OUT"].includes(status));
   });
 

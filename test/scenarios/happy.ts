@@ -135,6 +135,7 @@ export function happyLives(target: Target, facts: RuntimeFacts): void {
       expect(failed.attempts).toMatchObject([{ attempt: 1, exitCode: 3, error: { category: "USER_CODE" } }]);
       expect((await cleanedUp(target, first.jobId)).map(({ type }) => type)).toEqual([
         ...facts.events,
+        "DEAD_LETTERED",
         "FAILED",
         "CLEANED_UP",
       ]);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect } from "vitest";
 import { describeWith } from "../lab/counterparts.ts";
 import type { Target } from "./client.ts";
 import { collections } from "./collections.ts";
+import { deadLetters } from "./dead-letters.ts";
 import { happyLives } from "./happy.ts";
 import { type LocalHome, startLocalHome } from "./local-home.ts";
 import { DOCKER, dockerJob, PROCESS, processJob, STUB } from "./runtimes.ts";
@@ -26,6 +27,7 @@ describe("a local home", () => {
   happyLives(target, STUB);
   happyLives(target, PROCESS);
   collections(target);
+  deadLetters(target);
   streams(target, { name: "process", job: processJob });
 });
 

@@ -86,7 +86,7 @@ export function unhappyLives(target: Target, facts: UnhappyFacts): void {
       expect(job.durationMs).toBeGreaterThanOrEqual(1000);
       expect((await logsOf(target, jobId)).map(({ text }) => text)).toContain("begun");
       const events = await nothingLeft(jobId);
-      expect(typesOf(events).slice(-2)).toEqual(["TIMED_OUT", "CLEANED_UP"]);
+      expect(typesOf(events).slice(-3)).toEqual(["DEAD_LETTERED", "TIMED_OUT", "CLEANED_UP"]);
       const again = await call<Job>(target, `/jobs/${jobId}/retry`, { method: "POST" });
       expect(again.body.retryOf).toBe(jobId);
       await cancel(target, again.body.jobId);

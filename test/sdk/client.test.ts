@@ -10,6 +10,7 @@ import {
   JOB_ID,
   json,
   problem,
+  type Route,
   startContractServer,
 } from "./contract-server.ts";
 
@@ -206,10 +207,54 @@ describe("a call", () => {
     expect(server.received[1]?.query.toString()).toBe("tail=3&since=2026-01-01T00%3A00%3A00Z&stream=stdout%2Cstderr");
   });
 
+  it("lists, shows, replays and removes dead letters", async () => {
+    server.routes["GET /dead-letters"] = (request, response) => {
+      const cursor = request.query.get("cursor");
+      json(response, cursor === "2" ? { items: [3], nextCursor: null } : { items: [1, 2], nextCursor: "2" });
+    };
+    server.routes["GET /dead-letters/dl_1"] = (_, response) => json(response, { id: "dl_1" });
+    server.routes["POST /dead-letters/dl_1/replay"] = (_, response) => json(response, aJob(), 202);
+    server.routes["DELETE /dead-letters/dl_1"] = (_, response) => void response.writeHead(204).end();
+    expect(await Array.fromAsync(client.deadLetters.list({ limit: 2 }))).toEqual([1, 2, 3]);
+    expect(await client.deadLetters.listPage({ cursor: "2" })).toEqual({ items: [3], nextCursor: null });
+    expect(await client.deadLetters.get("dl_1")).toEqual({ id: "dl_1" });
+    expect(await client.deadLetters.replay("dl_1", { idempotencyKey: "k" })).toEqual(aJob());
+    expect(server.received.at(-1)).toMatchObject({ body: "", headers: { "idempotency-key": "k" } });
+    expect(await client.deadLetters.remove("dl_1")).toBeUndefined();
+    expect(server.received.map(({ method, path, query }) => `${method} ${path}?${query}`)).toEqual([
+      "GET /dead-letters?limit=2",
+      "GET /dead-letters?limit=2&cursor=2",
+      "GET /dead-letters?cursor=2",
+      "GET /dead-letters/dl_1?",
+      "POST /dead-letters/dl_1/replay?",
+      "DELETE /dead-letters/dl_1?",
+    ]);
+  });
+
+  it("asks again for a replay whose answer was lost, with the same key, and not for a removal", async () => {
+    let lost = 0;
+    const lose: Route = (_, response) => {
+      lost += 1;
+      response.destroy();
+    };
+    server.routes["POST /dead-letters/dl_1/replay"] = (request, response) =>
+      lost === 0 ? lose(request, response) : json(response, aJob(), 202);
+    server.routes["DELETE /dead-letters/dl_1"] = lose;
+    expect(await client.deadLetters.replay("dl_1")).toEqual(aJob());
+    const keys = server.received.map(({ headers }) => headers["idempotency-key"]);
+    expect(keys).toHaveLength(2);
+    expect(new Set(keys).size).toBe(1);
+    expect(keys[0]).toMatch(/./);
+    await expect(client.deadLetters.remove("dl_1")).rejects.toBeInstanceOf(ConnectionError);
+    expect(server.received.filter(({ method }) => method === "DELETE")).toHaveLength(1);
+  });
+
   it("cannot leave its place by an id or a name", async () => {
     await expect(client.jobs.get("../health")).rejects.toMatchObject({ status: 404 });
+    await expect(client.deadLetters.remove("../jobs")).rejects.toMatchObject({ status: 404 });
     await expect(client.runtimes.get("a/b?c#d")).rejects.toMatchObject({ status: 404 });
-    expect(server.received.map((request) => request.path)).toEqual(["/jobs/..%2Fhealth", "/runtimes/a%2Fb%3Fc%23d"]);
+    const paths = ["/jobs/..%2Fhealth", "/dead-letters/..%2Fjobs", "/runtimes/a%2Fb%3Fc%23d"];
+    expect(server.received.map((request) => request.path)).toEqual(paths);
   });
 
   it("resolves a health that is not well, and no other 503", async () => {

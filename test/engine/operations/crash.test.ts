@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { readDeadLetter } from "../../../engine/ledger/dead-letters.ts";
 import { logObject } from "../../../engine/ledger/keys.ts";
 import { admitWaiting } from "../../../engine/operations/admit.ts";
 import { finalizeAttempt } from "../../../engine/operations/finalize.ts";
@@ -36,6 +37,9 @@ async function crashing(n: number, when: "before" | "after", work: () => Promise
 /** What must hold of a job whose life is over, however it was disturbed. */
 async function expectWholeLife(jobId: string, expected: { status: string; attempts: number; lines: string[] }) {
   const { job } = await lifeOf(world, jobId);
+  const letter = await readDeadLetter({ ...world.ledger, table: world.ledger.sqlite }, job.jobId);
+  const isDead = expected.status === "FAILED";
+  expect(letter?.attempts).toBe(isDead ? expected.attempts : undefined);
   expect(job).toMatchObject({
     status: expected.status,
     attempt: expected.attempts,
@@ -50,6 +54,7 @@ async function expectWholeLife(jobId: string, expected: { status: string; attemp
     expect([type, count(type)]).toEqual([type, expected.attempts]);
   }
   expect(count("SUBMITTED")).toBe(1);
+  expect(count("DEAD_LETTERED")).toBe(isDead ? 1 : 0);
   expect([...world.starts.values()]).toEqual(Array.from({ length: expected.attempts }, () => 1));
   expect(await leftOn(world)).toEqual([]);
   expect(await storedCounters(world.ledger, ["stub"], ["k"])).toEqual({
@@ -160,6 +165,13 @@ describe("a whole life that dies at any call", () => {
     expectEnd = (jobId) => expectWholeLife(jobId, { status: "SUCCEEDED", attempts: 2, lines: ["hello", "hello"] });
     const spec: JobSpecInput = { retry: { maxAttempts: 2, on: ["UNKNOWN"] } };
     const script = { STUB_STDOUT: "hello", STUB_END_WITH: "UNKNOWN", STUB_FAIL_ATTEMPTS: "1" };
+    expect((await lives(spec, script, when)).length).toBeGreaterThan(40);
+  });
+
+  test.each(WHEN)("(%s the call) and fails for good leaves one dead letter", async (when) => {
+    expectEnd = (jobId) => expectWholeLife(jobId, { status: "FAILED", attempts: 2, lines: ["hello", "hello"] });
+    const spec: JobSpecInput = { retry: { maxAttempts: 2, on: ["UNKNOWN"] } };
+    const script = { STUB_STDOUT: "hello", STUB_END_WITH: "UNKNOWN", STUB_FAIL_ATTEMPTS: "2" };
     expect((await lives(spec, script, when)).length).toBeGreaterThan(40);
   });
 });
