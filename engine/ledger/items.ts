@@ -1,6 +1,6 @@
-import type { Change, Item } from "../ports/table.ts";
+import type { Change, Item, Key } from "../ports/table.ts";
 import { isTerminal } from "../states.ts";
-import { activeIndex, attemptKey, eventKey, jobKey, listIndex, waitingIndex } from "./keys.ts";
+import { activeIndex, attemptKey, eventKey, jobKey, listIndex, parkedIndex, waitingIndex } from "./keys.ts";
 import type { AttemptRecord, EventRecord, JobRecord } from "./records.ts";
 
 /** A job's item: the record with the index entries that follow from it. */
@@ -8,9 +8,13 @@ export function jobItem(job: JobRecord): Item {
   const item: Item = { ...jobKey(job.jobId), ...job };
   if (job.stagedIn !== undefined) return item;
   item.index1 = listIndex(job.jobId, job.createdAt);
-  if (job.queueShard !== null) item.index2 = waitingIndex(job.runtime, job.priority, job.jobId);
+  if (job.queueShard !== null) item.index2 = waitingPlace(job);
   else if (!isTerminal(job.status) || job.cleanupPending) item.index2 = activeIndex(job.jobId);
   return item;
+}
+
+function waitingPlace(job: JobRecord): Key {
+  return job.parked && job.concurrencyKey !== null ? parkedIndex(job, job.concurrencyKey) : waitingIndex(job);
 }
 
 export function attemptItem(jobId: string, attempt: AttemptRecord): Item {
