@@ -444,6 +444,7 @@ test("the counters are what can be counted from the jobs, after any lives", asyn
             acceptJob(ledger, {
               runtime: n % 2 === 0 ? "docker" : "stub",
               concurrencyKey: [null, "k1", "k2", null][n % 4] ?? null,
+              lane: n < 3 ? "a" : "b",
             }),
           ),
         );
