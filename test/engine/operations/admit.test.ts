@@ -330,6 +330,7 @@ test.each([1, 2, 3, 4, 5, 6])(
       await Promise.allSettled([...submitting, ...admitting, pump()]);
       world.crash.revive();
       await expectTrueCounters(["k0", "k1"]);
+      await admitWaiting(world.ctx, "stub");
       const stored = await everyJob(world.ledger.sqlite);
       expect(stored.filter(({ queueShard }) => queueShard !== null).length).toBeLessThanOrEqual(60);
       expect(stored.filter(({ slotShard }) => slotShard !== null).length).toBeLessThanOrEqual(9);
