@@ -2,12 +2,13 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { accept } from "../../../engine/ledger/accept.ts";
 import { advance } from "../../../engine/ledger/advance.ts";
 import type { LedgerLimits } from "../../../engine/ledger/ledger.ts";
+import { park } from "../../../engine/ledger/park.ts";
 import type { JobRecord } from "../../../engine/ledger/records.ts";
 import { admitWaiting, wakeParked } from "../../../engine/operations/admit.ts";
 import { describeJob } from "../../../engine/operations/describe.ts";
 import { drive } from "../../../engine/operations/drive.ts";
 import { reconcile } from "../../../engine/operations/reconcile.ts";
-import type { Table } from "../../../engine/ports/table.ts";
+import type { Change, Key, Table } from "../../../engine/ports/table.ts";
 import { acceptJob, everyJob, recounted, storedCounters, submission } from "../ledger/fixtures.ts";
 import { occurrences } from "../lives.ts";
 import { lifeOf, openWorld, type World } from "./world.ts";
@@ -236,6 +237,44 @@ describe("jobs behind a concurrency key", () => {
     }
     expect(order.filter((n) => n === 2 || n === 4)).toEqual([4, 2]);
     expect(order.filter((n) => n !== 2 && n !== 4)).toEqual([3, 1, 0]);
+  });
+
+  test("share it between their lanes", async () => {
+    await acceptMany(20, { concurrencyKey: "k", lane: "a" });
+    await pump();
+    await acceptMany(2, { concurrencyKey: "k", lane: "b" });
+    await pump();
+    expect((await served(4)).toSorted().join("")).toBe("aabb");
+    await expectTrueCounters(["k"]);
+  });
+
+  test("are not put there when the key is freed at the same moment", async () => {
+    const [holder, late] = [
+      await acceptJob(world.ledger, { concurrencyKey: "k" }),
+      await acceptJob(world.ledger, { concurrencyKey: "k" }),
+    ];
+    await pump();
+    await wakeParked(world.ctx, "stub");
+    const { table } = world.ledger;
+    const before = (await lifeOf(world, late)).job;
+    const woken = { ...before, parked: false };
+    // Between the look at the key and the commit, its holder ends.
+    let freed = false;
+    const racing = {
+      ...world.ledger,
+      table: {
+        ...table,
+        get: (key: Key) => table.get(key),
+        async commit(changes: Change[]) {
+          if (!freed) await end((await lifeOf(world, holder)).job);
+          freed = true;
+          await table.commit(changes);
+        },
+      },
+    };
+    expect(await park(racing, [woken], "k")).toBe(false);
+    expect(freed).toBe(true);
+    expect((await lifeOf(world, late)).job).toEqual(before);
   });
 
   test("are woken when the one that was to be next is cancelled", async () => {
