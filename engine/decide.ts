@@ -53,7 +53,7 @@ function isStale(job: JobRecord, occurrence: Occurrence): boolean {
 function apply(draft: Draft, stage: Stage, occurrence: Occurrence): void {
   switch (occurrence.type) {
     case "ADMIT":
-      draft.setJob({ slotShard: occurrence.slotShard, queueShard: null });
+      draft.setJob({ slotShard: occurrence.slotShard, queueShard: null, parked: false });
       draft.event("ADMITTED", { runtime: draft.job.runtime });
       draft.effect("start-execution");
       return;
@@ -214,6 +214,7 @@ function cancel(draft: Draft, stage: Stage, by: string): void {
     phase: null,
     finishedAt: draft.at,
     queueShard: null,
+    parked: false,
     retryAt: null,
     error: null,
   });
@@ -270,10 +271,12 @@ class Draft {
   }
 
   event(type: EventType, data: object): void {
-    const { jobId, attempt, status, phase, seq, runtime } = this.job;
+    const { jobId, attempt, status, phase, seq, runtime, concurrencyKey } = this.job;
+    const key = concurrencyKey === null ? {} : { concurrencyKey };
     this.job = { ...this.job, seq: seq + 1 };
     this.#changed = true;
-    this.#events.push({ jobId, seq: seq + 1, type, at: this.at, attempt, status, phase, runtime, data: { ...data } });
+    const event = { jobId, seq: seq + 1, type, at: this.at, attempt, status, phase, runtime, ...key };
+    this.#events.push({ ...event, data: { ...data } });
   }
 
   effect(effect: Effect): void {

@@ -2,8 +2,10 @@ import { LongshoreError } from "../errors.ts";
 import { type Change, ConflictError, type Item, MAX_CHANGES } from "../ports/table.ts";
 import type { JobSpec } from "../spec/schema.ts";
 import { publishStaged } from "./batch.ts";
+import { secondsUntilRoom } from "./drain.ts";
 import { eventChange, jobItem } from "./items.ts";
 import { batchKey, idempotencyKey, queueKey, sealedKey, specKey } from "./keys.ts";
+import { laneChanges } from "./lanes.ts";
 import { type Ledger, shardBound } from "./ledger.ts";
 import type { EventRecord, JobRecord } from "./records.ts";
 
@@ -28,13 +30,11 @@ export type Acceptance = { accepted: true } | { accepted: false; jobIds: string[
 
 const BATCH_SECONDS = 30 * 24 * 3600;
 const IDEMPOTENCY_SECONDS = 7 * 24 * 3600;
-/** When a caller whom a full queue refused may ask again. */
-const RETRY_AFTER_SECONDS = 5;
 /** What was staged for a batch that was never accepted expires after this. */
 const STAGED_SECONDS = 3600;
 const CHANGES_PER_JOB = 4;
-/** The idempotency record, the queue's counter and the batch record come on top. */
-const MAX_DIRECT_JOBS = Math.floor((MAX_CHANGES - 3) / CHANGES_PER_JOB);
+/** The idempotency record and the queue's counter; the counters of the lanes come on top. */
+const CHANGES_BESIDE = 2;
 
 /**
  * Accepts all submissions or none, durably. More than one commit can hold are staged first, where nothing sees or
@@ -51,15 +51,13 @@ export async function accept(
   submissions: Submission[],
   idempotency: Idempotency | null,
 ): Promise<Acceptance> {
-  const direct = submissions.length <= MAX_DIRECT_JOBS;
+  const direct = fitsOneCommit(submissions);
   const batchId = submissions[0]?.job.jobId ?? "";
   if (!direct) await stage(ledger, submissions, batchId);
   for (const shard of shardsToTry(ledger, batchId)) {
     const reservation = reserve(ledger, submissions.length, shard);
     const remembered = idempotency === null ? [] : [remember(ledger, idempotency, submissions)];
-    const changes = direct
-      ? submissions.flatMap((submission) => jobChanges(onShard(submission, shard)))
-      : [batchRecord(ledger, submissions, shard)];
+    const changes = direct ? directChanges(ledger, submissions, shard) : [batchRecord(ledger, submissions, shard)];
     try {
       await ledger.table.commit([reservation, ...remembered, ...changes]);
       if (!direct)
@@ -78,7 +76,7 @@ export async function accept(
   }
   const { maxQueued } = ledger.limits;
   throw new LongshoreError("QUEUE_FULL", `the queue holds its limit of ${maxQueued} waiting jobs`, {
-    retryAfterSeconds: RETRY_AFTER_SECONDS,
+    retryAfterSeconds: await secondsUntilRoom(ledger, submissions.length),
   });
 }
 
@@ -114,6 +112,20 @@ function jobsUnder(item: Item | undefined, { digest }: Idempotency): string[] {
     throw new LongshoreError("CONFLICT", "this Idempotency-Key was used with another body before");
   }
   return item.jobIds as string[];
+}
+
+function fitsOneCommit(submissions: Submission[]): boolean {
+  const lanes = new Set(submissions.map(({ job }) => `${job.runtime} ${job.lane}`)).size;
+  return submissions.length * CHANGES_PER_JOB + lanes + CHANGES_BESIDE <= MAX_CHANGES;
+}
+
+function directChanges(ledger: Ledger, submissions: Submission[], shard: number): Change[] {
+  const placed = submissions.map((submission) => onShard(submission, shard));
+  const lanes = laneChanges(
+    ledger,
+    placed.map(({ job }) => ({ after: job })),
+  );
+  return [...placed.flatMap(jobChanges), ...lanes];
 }
 
 function onShard(submission: Submission, shard: number): Submission {

@@ -6,8 +6,10 @@ import { type Change, ConflictError } from "../ports/table.ts";
 import { isTerminal } from "../states.ts";
 import { publishStaged } from "./batch.ts";
 import { deadLetterOf } from "./dead-letters.ts";
+import { left } from "./drain.ts";
 import { attemptItem, deadLetterItem, eventChange, jobItem } from "./items.ts";
 import { concurrencyKey, masksKey, queueKey, sealedKey, slotsKey } from "./keys.ts";
+import { laneChanges } from "./lanes.ts";
 import { type Ledger, shardBound } from "./ledger.ts";
 import { readLife } from "./read.ts";
 import type { JobRecord, Life } from "./records.ts";
@@ -17,6 +19,12 @@ const MAX_TRIES = 20;
 /** The bound of a runtime or of a concurrency key is reached: the job must wait. */
 export class NoSlotError extends Error {
   override name = "NoSlotError";
+  /** Which bound; the key's when it is both, for that one holds wherever a slot becomes free. */
+  readonly full: "slots" | "key";
+  constructor(full: "slots" | "key") {
+    super(full === "key" ? "the concurrency key has no room" : "no slot is free");
+    this.full = full;
+  }
 }
 
 /** What happened (several in one commit), or a function of the job as it is now; null means nothing. */
@@ -53,13 +61,20 @@ export async function advance(ledger: Ledger, jobId: JobId | string, what: Move 
     if (!decision.changed) return decision;
     const bounded = counterChanges(ledger, life.job, decision.life.job);
     try {
-      await ledger.table.commit([...bounded, ...recordChanges(ledger, life, decision), ...extras]);
+      const lanes = laneChanges(ledger, [{ before: life.job, after: decision.life.job }]);
+      await ledger.table.commit([...bounded, ...lanes, ...recordChanges(ledger, life, decision), ...extras]);
       return decision;
     } catch (error) {
       if (!(error instanceof ConflictError) || tries >= MAX_TRIES) throw error;
-      if (error.failed.every((position) => position < bounded.length)) throw new NoSlotError("no slot is free");
+      if (error.failed.every((position) => position < bounded.length)) throw new NoSlotError(whatIsFull(life, error));
     }
   }
+}
+
+/** The conflict brings the counters as they are. */
+function whatIsFull({ job }: Life, { failed, items }: ConflictError): "slots" | "key" {
+  const key = job.concurrencyKey === null ? undefined : concurrencyKey(job.concurrencyKey).pk;
+  return key !== undefined && failed.some((position) => items[position]?.pk === key) ? "key" : "slots";
 }
 
 function decideAll(life: Life, occurrences: Occurrence[], nowMs: number): Decision {
@@ -97,10 +112,11 @@ function recordChanges({ clock, limits }: Ledger, before: Life, { life: after, e
 }
 
 /** The counters are nothing but a sum over the jobs, so that they can be counted again from them. */
-function counterChanges({ limits }: Ledger, before: JobRecord, after: JobRecord): Change[] {
+function counterChanges(ledger: Ledger, before: JobRecord, after: JobRecord): Change[] {
+  const { limits } = ledger;
   const changes: Change[] = [];
   if (before.queueShard !== after.queueShard) {
-    if (before.queueShard !== null) changes.push(add(queueKey(before.queueShard), -1));
+    if (before.queueShard !== null) changes.push(add(queueKey(before.queueShard), -1), left(ledger, before.queueShard));
     // A retry comes back to the queue whatever its bound says: it was accepted once.
     if (after.queueShard !== null) changes.push(add(queueKey(after.queueShard), 1));
   }

@@ -2,16 +2,19 @@ import { LongshoreError } from "../errors.ts";
 import { type Change, ConflictError } from "../ports/table.ts";
 import { eventChange, jobItem, recordOf } from "./items.ts";
 import { batchKey, jobKey, sealedKey, specKey } from "./keys.ts";
+import { laneChanges } from "./lanes.ts";
 import type { Ledger } from "./ledger.ts";
 import type { EventRecord, JobRecord } from "./records.ts";
 
+/** Four changes each, and a lane's counter each at most: a full commit. */
 const JOBS_PER_COMMIT = 20;
 
 /** The SUBMITTED event of a job that was just accepted. */
 export function submittedEvent(job: JobRecord): EventRecord {
   const { jobId, createdAt: at, attempt, status, phase, runtime } = job;
   const data = { name: job.name, runtime: job.runtime, submittedBy: job.submittedBy, specHash: job.specHash };
-  return { jobId, seq: 1, type: "SUBMITTED", at, attempt, status, phase, runtime, data };
+  const key = job.concurrencyKey === null ? {} : { concurrencyKey: job.concurrencyKey };
+  return { jobId, seq: 1, type: "SUBMITTED", at, attempt, status, phase, runtime, ...key, data };
 }
 
 /**
@@ -23,9 +26,9 @@ export function submittedEvent(job: JobRecord): EventRecord {
 export async function publishStaged(ledger: Ledger, jobIds: string[]): Promise<void> {
   for (let at = 0; at < jobIds.length; at += JOBS_PER_COMMIT) {
     const chunk = jobIds.slice(at, at + JOBS_PER_COMMIT);
-    const changes = await Promise.all(chunk.map((jobId) => publishChanges(ledger, jobId)));
+    const staged = await Promise.all(chunk.map((jobId) => readStaged(ledger, jobId)));
     try {
-      await ledger.table.commit(changes.flat());
+      await ledger.table.commit(publishChanges(ledger, staged));
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error;
       // Somebody published some of them meanwhile: the others go one by one.
@@ -35,9 +38,9 @@ export async function publishStaged(ledger: Ledger, jobIds: string[]): Promise<v
 }
 
 async function publishOne(ledger: Ledger, jobId: string): Promise<void> {
-  const changes = await publishChanges(ledger, jobId);
+  const staged = await readStaged(ledger, jobId);
   try {
-    await ledger.table.commit(changes);
+    await ledger.table.commit(publishChanges(ledger, [staged]));
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
     const item = await ledger.table.get(jobKey(jobId));
@@ -45,18 +48,34 @@ async function publishOne(ledger: Ledger, jobId: string): Promise<void> {
   }
 }
 
-async function publishChanges(ledger: Ledger, jobId: string): Promise<Change[]> {
+interface Staged {
+  job: JobRecord;
+  stagedIn: string;
+}
+
+/** The job as it will be, or null when it is published already. */
+async function readStaged(ledger: Ledger, jobId: string): Promise<Staged | null> {
   const item = await ledger.table.get(jobKey(jobId));
   if (item === undefined) throw new LongshoreError("NOT_FOUND", `there is no staged job ${jobId}`);
   const { stagedIn, ...job } = recordOf<JobRecord>(item);
-  if (stagedIn === undefined) return [];
+  if (stagedIn === undefined) return null;
   const batch = await ledger.table.get(batchKey(stagedIn));
   if (batch === undefined) throw new LongshoreError("CONFLICT", "the batch of this job was never accepted");
-  const published = { ...job, queueShard: batch.queueShard as number };
-  return [
-    { kind: "put", item: jobItem(published), guard: { equals: { stagedIn } } },
-    { kind: "patch", key: specKey(jobId), remove: ["ttl"] },
-    { kind: "patch", key: sealedKey(jobId), remove: ["ttl"] },
-    eventChange(submittedEvent(published)),
-  ];
+  return { job: { ...job, queueShard: batch.queueShard as number }, stagedIn };
+}
+
+function publishChanges(ledger: Ledger, all: (Staged | null)[]): Change[] {
+  const staged = all.filter((one) => one !== null);
+  const jobs = staged.flatMap(({ job, stagedIn }): Change[] => [
+    { kind: "put", item: jobItem(job), guard: { equals: { stagedIn } } },
+    { kind: "patch", key: specKey(job.jobId), remove: ["ttl"] },
+    { kind: "patch", key: sealedKey(job.jobId), remove: ["ttl"] },
+    eventChange(submittedEvent(job)),
+  ]);
+  // Only now: a job that no pass can find does not wait in its lane yet.
+  const lanes = laneChanges(
+    ledger,
+    staged.map(({ job }) => ({ after: job })),
+  );
+  return [...jobs, ...lanes];
 }

@@ -1,4 +1,4 @@
-import type { Change, Item } from "../ports/table.ts";
+import type { Change, Item, Key } from "../ports/table.ts";
 import { isTerminal } from "../states.ts";
 import {
   activeIndex,
@@ -8,6 +8,7 @@ import {
   eventKey,
   jobKey,
   listIndex,
+  parkedIndex,
   waitingIndex,
 } from "./keys.ts";
 import type { AttemptRecord, DeadLetterRecord, EventRecord, JobRecord } from "./records.ts";
@@ -17,9 +18,13 @@ export function jobItem(job: JobRecord): Item {
   const item: Item = { ...jobKey(job.jobId), ...job };
   if (job.stagedIn !== undefined) return item;
   item.index1 = listIndex(job.jobId, job.createdAt);
-  if (job.queueShard !== null) item.index2 = waitingIndex(job.runtime, job.priority, job.jobId);
+  if (job.queueShard !== null) item.index2 = waitingPlace(job);
   else if (!isTerminal(job.status) || job.cleanupPending) item.index2 = activeIndex(job.jobId);
   return item;
+}
+
+function waitingPlace(job: JobRecord): Key {
+  return job.parked && job.concurrencyKey !== null ? parkedIndex(job, job.concurrencyKey) : waitingIndex(job);
 }
 
 export function attemptItem(jobId: string, attempt: AttemptRecord): Item {

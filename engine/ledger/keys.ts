@@ -1,5 +1,6 @@
 import type { DeadLetterId, JobId } from "../ids.ts";
 import type { Key } from "../ports/table.ts";
+import type { JobRecord } from "./records.ts";
 
 const pad = (n: number, width: number) => String(n).padStart(width, "0");
 
@@ -32,6 +33,15 @@ export const idempotencyKey = (caller: string, key: string): Key => ({ pk: `IDEM
 export const batchKey = (batchId: string): Key => ({ pk: `BATCH#${batchId}`, sk: `${EVENT_PREFIX}ACCEPTED` });
 export const queueKey = (shard: number): Key => ({ pk: `QUEUE#${shard}`, sk: "COUNT" });
 export const slotsKey = (runtime: string, shard: number): Key => ({ pk: `SLOTS#${runtime}#${shard}`, sk: "COUNT" });
+/** How many jobs of a lane wait and run; `shard` is the shard of the queue's bound or of the slots that they count on. */
+export const laneKey = (runtime: string, lane: string, shard: number): Key => ({
+  pk: lanesPartition(runtime, shard),
+  sk: lane,
+});
+export const lanesPartition = (runtime: string, shard: number) => `LANES#${runtime}#${shard}`;
+/** How many jobs left the queue in one stretch of time. */
+export const drainKey = (shard: number, bucket: number): Key => ({ pk: drainPartition(shard), sk: pad(bucket, 12) });
+export const drainPartition = (shard: number) => `DRAIN#${shard}`;
 export const concurrencyKey = (key: string): Key => ({ pk: `CONCURRENCY#${key}`, sk: "COUNT" });
 export const homeKey: Key = { pk: "HOME", sk: "HOME" };
 export const logObject = (jobId: string, attempt: number) => `logs/${jobId}/${pad(attempt, 4)}.jsonl`;
@@ -55,12 +65,23 @@ function listShard(id: JobId | DeadLetterId): number {
   return CROCKFORD.indexOf(id.slice(-1)) % LIST_SHARDS;
 }
 
-/** index2 of a job that waits for a slot: by priority, then by age. */
-export const waitingIndex = (runtime: string, priority: number, jobId: JobId): Key => ({
-  pk: waitingPartition(runtime),
-  sk: `${pad(MAX_PRIORITY - priority, 3)}#${jobId}`,
+type Waiting = Pick<JobRecord, "runtime" | "lane" | "priority" | "jobId">;
+
+/** index2 of a job that waits for a slot: inside its lane by priority, then by age. */
+export const waitingIndex = (job: Waiting): Key => ({ pk: waitingPartition(job.runtime, job.lane), sk: rank(job) });
+export const waitingPartition = (runtime: string, lane: string) => `WAITING#${runtime}#${lane}`;
+const rank = ({ priority, jobId }: Waiting) => `${pad(MAX_PRIORITY - priority, 3)}#${jobId}`;
+
+/** index2 of a job that waits for its concurrency key: by key, lane, priority, age. */
+export const parkedIndex = (job: Waiting, concurrencyKey: string): Key => ({
+  pk: parkedPartition(job.runtime),
+  sk: `${parkedPrefix(concurrencyKey)}${job.lane}#${rank(job)}`,
 });
-export const waitingPartition = (runtime: string) => `WAITING#${runtime}`;
+export const parkedPartition = (runtime: string) => `PARKED#${runtime}`;
+/** A key is any text: encoded, so that its end can be told. */
+export const parkedPrefix = (concurrencyKey: string) => `${encodeURIComponent(concurrencyKey)}#`;
+/** Sorts behind whatever begins with the prefix in a parked job's index. */
+export const behind = (prefix: string) => `${prefix}~`;
 
 /** index2 of a job that Longshore still has work with: running, between attempts, or to be cleaned up. */
 export const ACTIVE_PARTITION = "ACTIVE";

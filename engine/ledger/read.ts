@@ -86,13 +86,16 @@ async function readBytes(read: Promise<Item | undefined>): Promise<Uint8Array | 
   return typeof data === "string" ? Buffer.from(data, "base64") : undefined;
 }
 
-/** Jobs that wait for a slot of this runtime: by priority, then by age. The index may lag; only a commit decides. */
+/**
+ * Jobs of a lane that wait for a slot: by priority, then by age; without those that wait behind their concurrency key.
+ * The index may lag; only a commit decides.
+ */
 export function readWaiting(
   { table }: Ledger,
-  runtime: string,
+  { runtime, lane }: { runtime: string; lane: string },
   page: { limit: number; cursor?: string },
 ): Promise<Page> {
-  return table.query({ index: "index2", pk: waitingPartition(runtime), ...page });
+  return table.query({ index: "index2", pk: waitingPartition(runtime, lane), ...page });
 }
 
 /** Every job that Longshore still has work with, in pages. */
@@ -107,9 +110,14 @@ export async function* readActive({ table }: Ledger): AsyncGenerator<JobRecord> 
 }
 
 /** Slots of a runtime that are in use, over all shards. */
-export async function slotsInUse({ table, limits }: Ledger, runtime: string): Promise<number> {
+export async function slotsInUse(ledger: Ledger, runtime: string): Promise<number> {
+  return (await slotsByShard(ledger, runtime)).reduce((sum, inUse) => sum + inUse, 0);
+}
+
+/** Slots of a runtime that are in use, for each shard. */
+export async function slotsByShard({ table, limits }: Ledger, runtime: string): Promise<number[]> {
   const shards = Array.from({ length: limits.shards }, (_, shard) => table.get(slotsKey(runtime, shard)));
-  return (await Promise.all(shards)).reduce((sum, item) => sum + count(item), 0);
+  return (await Promise.all(shards)).map(count);
 }
 
 /** Jobs with this concurrency key that hold a slot. */

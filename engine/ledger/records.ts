@@ -42,6 +42,8 @@ export interface JobRecord {
   /** Which shard of the runtime's slots this job holds; null without a slot. */
   slotShard: number | null;
   concurrencyKey: string | null;
+  /** It waits behind its concurrency key, where admission does not look, until the key has room. */
+  parked: boolean;
   timeoutSeconds: number;
   stopGraceSeconds: number;
   cleanup: "always" | "onSuccess" | "never";
@@ -97,6 +99,8 @@ export interface EventRecord {
   phase: Phase | null;
   /** The job's runtime: not part of the event itself, but whoever reads the change feed needs it. */
   runtime: string;
+  /** The job's concurrency key, if it has one: for the change feed as well. */
+  concurrencyKey?: string;
   data: Record<string, unknown>;
 }
 

@@ -1,61 +1,114 @@
+import { shareOut } from "../admission.ts";
 import type { EngineContext } from "../context.ts";
 import type { JobId } from "../ids.ts";
 import { advance, NoSlotError } from "../ledger/advance.ts";
-import { recordOf } from "../ledger/items.ts";
-import { readWaiting, slotsInUse } from "../ledger/read.ts";
+import { readLanes } from "../ledger/lanes.ts";
+import { park, parkedKeys, unpark } from "../ledger/park.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { executionName } from "../naming.ts";
 import type { Occurrence } from "../occurrences.ts";
+import { createLine, type FreeSlots, freeSlots, type Line } from "./waiting-line.ts";
 
 /** An execution may last longer than its job's timeout by this: the start, a slow pull, the grace. */
 const RUN_ALLOWANCE_SECONDS = 3600;
-const PAGE = 50;
 
 /**
- * Admits jobs that wait for a runtime, first by priority, then by age, until its slots are full or nobody waits, and
- * starts their executions. May run twice at once: only the commit of a slot decides.
+ * Admits jobs that wait for a runtime until its slots are full or nobody waits, and starts their executions. The lanes
+ * share the slots, see `shareOut`; inside a lane priority comes first, then age. May run twice at once: only the commit
+ * of a slot decides. Its work grows with the slots that it fills and with the lanes, not with the jobs that wait.
  */
 export async function admitWaiting(ctx: EngineContext, runtime: string): Promise<void> {
-  let free = await freeSlots(ctx, runtime);
-  const fullKeys = new Set<string>();
-  let cursor: string | undefined;
-  while (free > 0) {
-    const limit = Math.min(free, PAGE);
-    const page = await readWaiting(ctx.ledger, runtime, cursor === undefined ? { limit } : { limit, cursor });
-    const jobs = page.items.map((item) => recordOf<JobRecord>(item)).filter((job) => !isHeldBack(job, fullKeys));
-    const outcomes = await Promise.all(jobs.map((job) => admit(ctx, job)));
-    // A job that its own concurrency key holds back lets those behind it pass; any other was refused for want of a slot.
-    if (jobs.some((job, i) => outcomes[i] === "no-slot" && job.concurrencyKey === null)) return;
-    for (const [i, { concurrencyKey }] of jobs.entries()) {
-      if (outcomes[i] === "no-slot" && concurrencyKey !== null) fullKeys.add(concurrencyKey);
-    }
-    free -= outcomes.filter((outcome) => outcome === "admitted").length;
-    cursor = page.cursor;
-    if (cursor === undefined) return;
+  const slots = await freeSlots(ctx.ledger, runtime);
+  if (slots.free() === 0) return;
+  const waiting = (await readLanes(ctx.ledger, runtime)).filter((lane) => lane.waiting > 0);
+  const lines = waiting.map((lane) => createLine(ctx.ledger, runtime, lane));
+  const pass: Pass = { ctx, slots, fullKeys: new Set() };
+  for (;;) {
+    // A lane may have less to run than it counts, or only jobs that wait for their key: the others share what it leaves.
+    const shares = shareOut(lines, slots.free());
+    if (shares.size === 0) return;
+    await Promise.all([...shares].map(([line, share]) => admitFrom(pass, line, share)));
   }
 }
 
-function isHeldBack({ concurrencyKey }: JobRecord, fullKeys: ReadonlySet<string>): boolean {
-  return concurrencyKey !== null && fullKeys.has(concurrencyKey);
+interface Pass {
+  ctx: EngineContext;
+  slots: FreeSlots;
+  /** Concurrency keys that were found full. */
+  fullKeys: Set<string>;
 }
 
-async function freeSlots({ ledger }: EngineContext, runtime: string): Promise<number> {
-  return ledger.limits.maxConcurrent(runtime) - (await slotsInUse(ledger, runtime));
+/** Admits as many of a lane's jobs as its share; those that meet a full concurrency key step aside. */
+async function admitFrom(pass: Pass, line: Line, share: number): Promise<void> {
+  for (let left = share; left > 0; ) {
+    const jobs = await line.take(left);
+    if (jobs.length === 0) return;
+    const outcomes = new Map<JobRecord, Outcome>();
+    await Promise.all(
+      [...byKey(jobs)].map(async (group) => {
+        // One after the other: the first may take the last place of their key.
+        for (const job of group) outcomes.set(job, await admitInto(pass, line, job));
+      }),
+    );
+    const having = (outcome: Outcome) => jobs.filter((job) => outcomes.get(job) === outcome);
+    const aside = [...having("key"), ...line.stepAside(pass.fullKeys)];
+    await parkAll(pass.ctx, aside);
+    const refused = having("slots");
+    line.putBack(refused);
+    if (refused.length > 0) return;
+    left -= jobs.length - having("key").length;
+  }
 }
 
-async function admit(ctx: EngineContext, job: JobRecord): Promise<"admitted" | "passed" | "no-slot"> {
+/** `passed`: somebody else has admitted or cancelled it meanwhile; otherwise which bound keeps it waiting. */
+type Outcome = "admitted" | "passed" | "slots" | "key";
+
+async function admitInto({ ctx, slots, fullKeys }: Pass, line: Line, job: JobRecord): Promise<Outcome> {
+  const key = job.concurrencyKey;
+  if (key !== null && fullKeys.has(key)) return "key";
+  for (;;) {
+    const shard = slots.take();
+    if (shard === null) return "slots";
+    const outcome = await admit(ctx, job, shard);
+    if (outcome === "admitted") line.served(ctx.clock());
+    else if (outcome === "slots") slots.exhausted(shard);
+    else slots.giveBack(shard);
+    if (outcome === "key" && key !== null) fullKeys.add(key);
+    if (outcome !== "slots") return outcome;
+  }
+}
+
+/** Jobs with one concurrency key together, in their order; each of the others alone. */
+function byKey(jobs: JobRecord[]): Iterable<JobRecord[]> {
+  return Map.groupBy(jobs, ({ concurrencyKey, jobId }) =>
+    concurrencyKey === null ? `#${jobId}` : `=${concurrencyKey}`,
+  ).values();
+}
+
+async function parkAll({ ledger }: EngineContext, jobs: JobRecord[]): Promise<void> {
+  for (const group of byKey(jobs)) {
+    const key = group[0]?.concurrencyKey;
+    if (key) await park(ledger, group, key);
+  }
+}
+
+async function admit(ctx: EngineContext, job: JobRecord, slotShard: number): Promise<Outcome> {
   const { jobId, attempt } = job;
   try {
-    const slotShard = Math.floor(ctx.random() * ctx.ledger.limits.shards);
     // A waiting job's attempt has not begun: there is no record of it to read.
     const move: Occurrence = { type: "ADMIT", attempt, slotShard };
     const decision = await advance(ctx.ledger, jobId, { move, known: { job, attempt: null } });
     if (decision.effects.includes("start-execution")) await startExecution(ctx, decision.life.job);
     return decision.changed ? "admitted" : "passed";
   } catch (error) {
-    if (error instanceof NoSlotError) return "no-slot";
+    if (error instanceof NoSlotError) return error.full;
     throw error;
   }
+}
+
+/** Lets those wait for a slot again that waited for room behind these concurrency keys; without keys, behind any. */
+export async function wakeParked(ctx: EngineContext, runtime: string, keys?: Iterable<string>): Promise<void> {
+  for await (const key of keys ?? parkedKeys(ctx.ledger, runtime)) await unpark(ctx.ledger, runtime, key);
 }
 
 /** Starts the execution of a job's current attempt and generation; doing it twice is harmless. */

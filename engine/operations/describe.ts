@@ -82,8 +82,10 @@ async function waitReason(ctx: EngineContext, job: JobRecord): Promise<WaitReaso
   }
   const { maxConcurrent, maxPerKey } = ctx.ledger.limits;
   const key = job.concurrencyKey;
-  if (key !== null && (await keyInUse(ctx.ledger, key)) >= maxPerKey(key)) {
-    return { code: "KEY_CONCURRENCY", message: `another job with the concurrency key "${key}" runs`, since };
+  const keyHeld = key === null ? 0 : await keyInUse(ctx.ledger, key);
+  if (key !== null && keyHeld >= maxPerKey(key)) {
+    const message = `${keyHeld} of ${maxPerKey(key)} jobs at once with the concurrency key "${key}" run`;
+    return { code: "KEY_CONCURRENCY", message, since };
   }
   const inUse = await slotsInUse(ctx.ledger, job.runtime);
   const bound = maxConcurrent(job.runtime);

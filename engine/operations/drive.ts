@@ -3,7 +3,7 @@ import { publishStaged } from "../ledger/batch.ts";
 import type { EventRecord } from "../ledger/records.ts";
 import type { Item } from "../ports/table.ts";
 import { type EventType, TERMINAL_STATUSES } from "../states.ts";
-import { admitWaiting } from "./admit.ts";
+import { admitWaiting, wakeParked } from "./admit.ts";
 import { stopInBackground } from "./stop.ts";
 
 /** What the change feed carries: events of jobs, and accepted batches. */
@@ -25,6 +25,7 @@ export function eventOf(item: Item): EventRecord {
  */
 export async function drive(ctx: EngineContext, items: Item[]): Promise<void> {
   const toAdmit = new Set<string>();
+  const freedKeys = new Set<string>();
   for (const item of items) {
     if (isBatchRecord(item)) {
       await publishStaged(ctx.ledger, item.jobIds);
@@ -33,8 +34,16 @@ export async function drive(ctx: EngineContext, items: Item[]): Promise<void> {
     const event = eventOf(item);
     if (event.type === "CANCEL_REQUESTED") stopInBackground(ctx, event);
     if (event.type === "SUBMITTED") toAdmit.add(event.runtime);
-    // A free slot of one runtime may also have freed a concurrency key that a job of another one waits for.
-    if (FREES.has(event.type)) for (const { name } of ctx.runtimes.all()) toAdmit.add(name);
+    if (!FREES.has(event.type)) continue;
+    toAdmit.add(event.runtime);
+    if (event.concurrencyKey !== undefined) freedKeys.add(event.concurrencyKey);
+  }
+  if (freedKeys.size > 0) {
+    // Jobs of any runtime may wait for a key; also for one that only a waiting job of that key has given up.
+    for (const { name } of ctx.runtimes.all()) {
+      await wakeParked(ctx, name, freedKeys);
+      toAdmit.add(name);
+    }
   }
   for (const runtime of toAdmit) await admitWaiting(ctx, runtime);
 }

@@ -213,6 +213,7 @@ function newJob(jobId: JobId, { redacted, runtime }: Routed, options: SubmitOpti
     queueShard: 0,
     slotShard: null,
     concurrencyKey: redacted.concurrencyKey ?? null,
+    parked: false,
     timeoutSeconds: redacted.timeoutSeconds,
     stopGraceSeconds: redacted.stopGraceSeconds,
     cleanup: redacted.cleanup,

@@ -40,6 +40,7 @@ export function newJob(patch: Partial<JobRecord> = {}): JobRecord {
     queueShard: 0,
     slotShard: null,
     concurrencyKey: null,
+    parked: false,
     timeoutSeconds: 60,
     stopGraceSeconds: 10,
     cleanup: "always",

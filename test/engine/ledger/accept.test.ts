@@ -15,6 +15,7 @@ import {
   everyJob,
   type LedgerOptions,
   openLedger,
+  STUB_LINE,
   storedCounters,
   submission,
   type TestLedger,
@@ -49,7 +50,7 @@ describe("one accepted job", () => {
     expect(Buffer.from((await readSealed(ledger, jobId)) ?? []).toString()).toBe("sealed");
     expect(await everyEvent(ledger.table, jobId)).toEqual([one.submitted]);
     expect((await everyJob(ledger.table)).map((job) => job.jobId)).toEqual([jobId]);
-    expect((await readWaiting(ledger, "stub", { limit: 10 })).items.map((item) => item.jobId)).toEqual([jobId]);
+    expect((await readWaiting(ledger, STUB_LINE, { limit: 10 })).items.map((item) => item.jobId)).toEqual([jobId]);
     expect(await queued(ledger)).toEqual([1]);
   });
 
@@ -202,7 +203,7 @@ describe("a batch", () => {
     }
     const counted = await queued(ledger);
     expect(counted.filter((n) => n > 0)).toEqual([count]);
-    const waiting = await readWaiting(ledger, "stub", { limit: 1000 });
+    const waiting = await readWaiting(ledger, STUB_LINE, { limit: 1000 });
     expect(waiting.items.map(({ jobId }) => jobId)).toEqual(idsOf(all));
   });
 
@@ -240,7 +241,7 @@ describe("a batch", () => {
     if (wasAccepted) return;
     expect(await everyJob(ledger.table)).toEqual([]);
     expect((await listJobs(ledger, {}, { limit: 50, since: SINCE })).jobs).toEqual([]);
-    expect((await readWaiting(ledger, "stub", { limit: 100 })).items).toEqual([]);
+    expect((await readWaiting(ledger, STUB_LINE, { limit: 100 })).items).toEqual([]);
     expect(await Array.fromAsync(readActive(ledger))).toEqual([]);
     for (const { job } of all) {
       const refused = advance(ledger, job.jobId, occurrences().ADMIT);

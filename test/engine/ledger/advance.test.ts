@@ -25,6 +25,7 @@ import {
   type LedgerOptions,
   openLedger,
   recounted,
+  STUB_LINE,
   storedCounters,
   type TestLedger,
 } from "./fixtures.ts";
@@ -353,7 +354,7 @@ describe("the indexes", () => {
     const ledger = open();
     const jobId = await acceptJob(ledger);
     const where = async () => {
-      const waiting = (await readWaiting(ledger, "stub", { limit: 10 })).items.length;
+      const waiting = (await readWaiting(ledger, STUB_LINE, { limit: 10 })).items.length;
       const active = (await Array.fromAsync(readActive(ledger))).length;
       return [waiting, active];
     };
@@ -394,7 +395,7 @@ describe("the indexes", () => {
     for (const [name, priority] of Object.entries({ a: 0, b: -100, c: 100, d: 0, e: 5, f: -5, g: 10 })) {
       ids[await acceptJob(ledger, { name, priority })] = name;
     }
-    const { items } = await readWaiting(ledger, "stub", { limit: 10 });
+    const { items } = await readWaiting(ledger, STUB_LINE, { limit: 10 });
     expect(items.map(({ jobId }) => ids[String(jobId)]).join("")).toBe("cgeadfb");
   });
 });
@@ -443,6 +444,7 @@ test("the counters are what can be counted from the jobs, after any lives", asyn
             acceptJob(ledger, {
               runtime: n % 2 === 0 ? "docker" : "stub",
               concurrencyKey: [null, "k1", "k2", null][n % 4] ?? null,
+              lane: n < 3 ? "a" : "b",
             }),
           ),
         );

@@ -3,7 +3,14 @@ import { type JobId, mintedAt, mintJobId } from "../../../engine/ids.ts";
 import { accept, type Submission } from "../../../engine/ledger/accept.ts";
 import { submittedEvent } from "../../../engine/ledger/batch.ts";
 import { recordOf } from "../../../engine/ledger/items.ts";
-import { concurrencyKey, LIST_SHARDS, listPartition, queueKey, slotsKey } from "../../../engine/ledger/keys.ts";
+import {
+  concurrencyKey,
+  LIST_SHARDS,
+  lanesPartition,
+  listPartition,
+  queueKey,
+  slotsKey,
+} from "../../../engine/ledger/keys.ts";
 import type { Ledger, LedgerLimits } from "../../../engine/ledger/ledger.ts";
 import type { EventRecord, JobRecord } from "../../../engine/ledger/records.ts";
 import type { Item, Table } from "../../../engine/ports/table.ts";
@@ -54,6 +61,9 @@ export function submission(ledger: Ledger, patch: Partial<JobRecord> = {}): Subm
   return { job, redacted: spec, sealed: Buffer.from("sealed"), submitted: submittedEvent(job) };
 }
 
+/** Where the jobs of these tests wait. */
+export const STUB_LINE = { runtime: "stub", lane: "default" };
+
 /** Accepts one job and gives its id. */
 export async function acceptJob(ledger: Ledger, patch: Partial<JobRecord> = {}): Promise<JobId> {
   const one = submission(ledger, patch);
@@ -90,6 +100,53 @@ export interface Counters {
   queue: number[];
   slots: Record<string, number[]>;
   keys: Record<string, number>;
+  /** By runtime and lane, those in which somebody waits or runs; by shard. */
+  lanes: Record<string, LaneCounters[]>;
+}
+
+export interface LaneCounters {
+  waiting: number;
+  running: number;
+  sinceSum: number;
+}
+
+const NO_LANE: LaneCounters = { waiting: 0, running: 0, sinceSum: 0 };
+
+function used(lanes: Record<string, LaneCounters[]>): Record<string, LaneCounters[]> {
+  const inUse = (shards: LaneCounters[]) => shards.some((one) => Object.values(one).some((n) => n !== 0));
+  return Object.fromEntries(Object.entries(lanes).filter(([, shards]) => inUse(shards)));
+}
+
+async function storedLanes(ledger: Ledger, runtimes: string[]): Promise<Record<string, LaneCounters[]>> {
+  const lanes: Record<string, LaneCounters[]> = {};
+  for (const runtime of runtimes) {
+    for (let shard = 0; shard < ledger.limits.shards; shard++) {
+      for (const { sk, waiting, running, sinceSum } of await everyItem(ledger.table, {
+        pk: lanesPartition(runtime, shard),
+      })) {
+        lanes[`${runtime}/${sk}`] ??= Array.from({ length: ledger.limits.shards }, () => NO_LANE);
+        const counters = { waiting: Number(waiting), running: Number(running), sinceSum: Number(sinceSum) };
+        (lanes[`${runtime}/${sk}`] as LaneCounters[])[shard] = counters;
+      }
+    }
+  }
+  return used(lanes);
+}
+
+function recountedLanes(jobs: JobRecord[], shards: number[], runtimes: string[]): Record<string, LaneCounters[]> {
+  const lanes: Record<string, LaneCounters[]> = {};
+  for (const job of jobs.filter(({ runtime }) => runtimes.includes(runtime))) {
+    lanes[`${job.runtime}/${job.lane}`] ??= shards.map(() => ({ ...NO_LANE }));
+    const counters = lanes[`${job.runtime}/${job.lane}`] as LaneCounters[];
+    const waits = job.queueShard === null || job.parked ? undefined : counters[job.queueShard];
+    if (waits !== undefined) {
+      waits.waiting++;
+      waits.sinceSum += Math.floor(Date.parse(job.createdAt) / 1000);
+    }
+    const runs = job.slotShard === null ? undefined : counters[job.slotShard];
+    if (runs !== undefined) runs.running++;
+  }
+  return used(lanes);
 }
 
 /** The counters as they are stored. */
@@ -102,6 +159,7 @@ export async function storedCounters(ledger: Ledger, runtimes: string[], keys: s
     queue: await Promise.all(shards.map((shard) => countOf(queueKey(shard)))),
     slots: await of(runtimes, (runtime) => Promise.all(shards.map((shard) => countOf(slotsKey(runtime, shard))))),
     keys: await of(keys, (key) => countOf(concurrencyKey(key))),
+    lanes: await storedLanes(ledger, runtimes),
   };
 }
 
@@ -120,5 +178,6 @@ export function recounted(jobs: JobRecord[], ledger: Ledger, names: { runtimes: 
     keys: Object.fromEntries(
       names.keys.map((key) => [key, count((job) => job.concurrencyKey === key && job.slotShard !== null)]),
     ),
+    lanes: recountedLanes(jobs, shards, names.runtimes),
   };
 }

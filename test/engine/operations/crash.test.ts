@@ -61,6 +61,7 @@ async function expectWholeLife(jobId: string, expected: { status: string; attemp
     queue: [0],
     slots: { stub: [0] },
     keys: { k: 0 },
+    lanes: {},
   });
   const lines = await Array.fromAsync(readLogs(world.ctx, job));
   expect(lines.map(({ text }) => text)).toEqual(expected.lines);

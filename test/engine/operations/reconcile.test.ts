@@ -285,7 +285,12 @@ describe("the change feed's records", () => {
     }
     expect(new Set(world.starts.values())).toEqual(new Set([1]));
     expect(world.starts.size).toBe(16);
-    expect(await storedCounters(world.ledger, ["stub"], [])).toEqual({ queue: [0], slots: { stub: [0] }, keys: {} });
+    expect(await storedCounters(world.ledger, ["stub"], [])).toEqual({
+      queue: [0],
+      slots: { stub: [0] },
+      keys: {},
+      lanes: {},
+    });
     expect(await leftOn(world)).toEqual([]);
   });
 
