@@ -5,8 +5,6 @@ import { budgetBytes, type LogLine, omissionLine } from "./log-line.ts";
 import { countStored, storeLog } from "./stored-log.ts";
 import { createTail } from "./tail.ts";
 
-export { maskedValues } from "./attempt-log.ts";
-
 export interface Collected {
   /** Lines that the attempt wrote, also those that were cut. */
   lines: number;
