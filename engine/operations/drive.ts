@@ -14,6 +14,10 @@ export function isBatchRecord(item: Item): item is Item & { jobIds: string[] } {
 /** Events after which a slot is free. */
 const FREES: ReadonlySet<EventType> = new Set([...TERMINAL_STATUSES, "RETRY_SCHEDULED"]);
 
+function freesSlot({ type, data }: EventRecord): boolean {
+  return FREES.has(type) || (type === "RECONCILED" && data.deferred === true);
+}
+
 /** The event inside a record of the change feed. */
 export function eventOf(item: Item): EventRecord {
   return item as unknown as EventRecord;
@@ -34,7 +38,7 @@ export async function drive(ctx: EngineContext, items: Item[]): Promise<void> {
     const event = eventOf(item);
     if (event.type === "CANCEL_REQUESTED") stopInBackground(ctx, event);
     if (event.type === "SUBMITTED") toAdmit.add(event.runtime);
-    if (!FREES.has(event.type)) continue;
+    if (!freesSlot(event)) continue;
     toAdmit.add(event.runtime);
     if (event.concurrencyKey !== undefined) freedKeys.add(event.concurrencyKey);
   }

@@ -31,6 +31,7 @@ const refused: Expected = "refused";
 const exits = to("collecting", ["EXITED"], ["complete-token"]);
 const asksToStop = (stage: Stage) => to(stage, ["CANCEL_REQUESTED"], ["stop-resource"]);
 const cancelsAtOnce = to("terminal", ["CANCEL_REQUESTED", "CANCELLED"]);
+const defers = to("queued", ["RECONCILED"]);
 const relaunches = (stage: Stage) => to(stage, ["RECONCILED"], ["start-execution"]);
 
 /** While an attempt is being launched: what is the same at each of these stages. */
@@ -45,6 +46,7 @@ const launching = (stage: Stage) => ({
   FINISH: refused,
   CLEAN: refused,
   REQUEUE: refused,
+  DEFER: defers,
   RELAUNCH: relaunches(stage),
   CANCEL: asksToStop(stage),
 });
@@ -61,6 +63,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     FINISH: refused,
     CLEAN: ignored,
     REQUEUE: ignored,
+    DEFER: ignored,
     RELAUNCH: ignored,
     CANCEL: cancelsAtOnce,
   },
@@ -76,6 +79,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     FINISH: refused,
     CLEAN: refused,
     REQUEUE: refused,
+    DEFER: refused,
     RELAUNCH: relaunches("admitted"),
     CANCEL: asksToStop("admitted"),
   },
@@ -86,7 +90,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
   },
   pulling: { ...launching("pulling"), CREATE: to("creating", ["CONTAINER_CREATING"]) },
   creating: launching("creating"),
-  running: { ...launching("running"), START: ignored },
+  running: { ...launching("running"), START: ignored, DEFER: ignored },
   collecting: {
     ADMIT: ignored,
     DISPATCH: to("collecting", [], ["complete-token"]),
@@ -98,6 +102,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     FINISH: to("terminal", ["LOGS_COLLECTED", "COST_RECORDED", "SUCCEEDED"]),
     CLEAN: refused,
     REQUEUE: refused,
+    DEFER: ignored,
     RELAUNCH: relaunches("collecting"),
     CANCEL: asksToStop("collecting"),
   },
@@ -113,6 +118,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     CLEAN: to("retrying", ["CLEANED_UP"]),
     // The resource of the attempt is still there.
     REQUEUE: refused,
+    DEFER: ignored,
     RELAUNCH: ignored,
     CANCEL: cancelsAtOnce,
   },
@@ -127,6 +133,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     FINISH: ignored,
     CLEAN: to("terminal", ["CLEANED_UP"]),
     REQUEUE: ignored,
+    DEFER: ignored,
     RELAUNCH: ignored,
     CANCEL: refused,
   },
