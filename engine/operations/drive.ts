@@ -1,9 +1,11 @@
 import type { EngineContext } from "../context.ts";
 import { publishStaged } from "../ledger/batch.ts";
+import { readLife } from "../ledger/read.ts";
 import type { EventRecord } from "../ledger/records.ts";
 import type { Item } from "../ports/table.ts";
 import { type EventType, TERMINAL_STATUSES } from "../states.ts";
 import { admitWaiting, wakeParked } from "./admit.ts";
+import { cleanUp } from "./finalize.ts";
 import { stopInBackground } from "./stop.ts";
 
 /** What the change feed carries: events of jobs, and accepted batches. */
@@ -23,6 +25,14 @@ export function eventOf(item: Item): EventRecord {
   return item as unknown as EventRecord;
 }
 
+/** What a deferred launch has left of a job that was cancelled in the queue: no execution is there to remove it. */
+function cleanInBackground(ctx: EngineContext, { jobId }: EventRecord): void {
+  ctx.background(`clean ${jobId}`, async () => {
+    const life = await readLife(ctx.ledger, jobId);
+    if (life?.attempt != null && life.attempt.exit === null) await cleanUp(ctx, life);
+  });
+}
+
 /**
  * Drives the lifecycle from what was committed: a new job or a freed slot asks for admission, a requested cancel stops
  * what runs. Records come at least once; everything here may be done twice.
@@ -37,6 +47,7 @@ export async function drive(ctx: EngineContext, items: Item[]): Promise<void> {
     }
     const event = eventOf(item);
     if (event.type === "CANCEL_REQUESTED") stopInBackground(ctx, event);
+    if (event.type === "CANCELLED") cleanInBackground(ctx, event);
     if (event.type === "SUBMITTED") toAdmit.add(event.runtime);
     if (!freesSlot(event)) continue;
     toAdmit.add(event.runtime);
