@@ -184,6 +184,27 @@ export function orchestratorContract(
       expect(handlers.finalized[0]?.input).not.toHaveProperty("failure");
     });
 
+    it("tries a dispatch in doubt again for as long as it takes, every half minute in the end", async () => {
+      const { promise: isBack, resolve: comeBack } = Promise.withResolvers<void>();
+      let away = true;
+      handlers.onDispatch = async () => {
+        if (away) throw Object.assign(new Error("the runtime is away"), { name: "AttemptInDoubt" });
+        comeBack();
+      };
+      await under.orchestrator.start("e", executionInput());
+      // Two hours, and longer than the run itself may take.
+      await under.pass(7200);
+      expect(handlers.dispatched.length).toBeGreaterThan(200);
+      expect(handlers.dispatched.length).toBeLessThan(260);
+      expect(handlers.finalized).toEqual([]);
+      away = false;
+      await under.pass(30);
+      await isBack;
+      expect(await under.orchestrator.complete(handlers.dispatched.at(-1)?.token ?? "")).toBe(true);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+      expect(handlers.finalized[0]?.input).not.toHaveProperty("failure");
+    });
+
     it("finalizes what could not be dispatched, and says why", async () => {
       handlers.onDispatch = async () => {
         throw new TypeError("never");

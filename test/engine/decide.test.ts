@@ -489,6 +489,79 @@ describe("three attempts", () => {
   });
 });
 
+describe("a launch that is deferred", () => {
+  const { DEFER } = occurrences();
+  const deferred = (patch: Partial<Extract<Occurrence, { type: "DEFER" }>> = {}) =>
+    decide(lifeAt("creating"), { ...DEFER, ...patch }, NOW);
+
+  test("waits with the same attempt for another execution, and holds nothing", () => {
+    const before = lifeAt("creating");
+    const { life, events, effects } = decide(deepFreeze(before), DEFER, NOW);
+    expect(life.job).toEqual({
+      ...before.job,
+      status: "PENDING",
+      phase: "queued",
+      generation: 1,
+      queueShard: 1,
+      slotShard: null,
+      refusals: 0,
+      seq: before.job.seq + 1,
+      version: before.job.version + 1,
+    });
+    // Its name stays: something that was never started may be there under it.
+    expect(life.job.externalName).toBe("name-a1");
+    expect(life.attempt).toEqual({ ...before.attempt, token: null });
+    expect(effects).toEqual([]);
+    expect(events).toMatchObject([
+      {
+        type: "RECONCILED",
+        status: "PENDING",
+        phase: "queued",
+        data: { reason: "stub: away", deferred: true, generation: 1 },
+      },
+    ]);
+  });
+
+  test("is not deferred by an execution that was overtaken", () => {
+    const again = decideInTurn(deferred().life, [occurrences().ADMIT, occurrences().DISPATCH]);
+    expect(stageOf(again.life.job)).toBe("validating");
+    expect(decide(again.life, DEFER, NOW).changed).toBe(false);
+    expect(stageOf(decide(again.life, { ...DEFER, generation: 1 }, NOW).life.job)).toBe("queued");
+  });
+
+  test("counts how often it was refused in a row", () => {
+    const again = (life: Life, refused: boolean) => {
+      const launched = decideInTurn(life, [occurrences().ADMIT, occurrences().DISPATCH]).life;
+      return decide(launched, { ...DEFER, generation: launched.job.generation, refused }, NOW).life;
+    };
+    const once = deferred({ refused: true }).life;
+    expect([once.job.refusals, again(once, true).job.refusals, again(once, false).job.refusals]).toEqual([1, 2, 0]);
+  });
+
+  test("goes on in its next execution as if it were the first", () => {
+    const rest = ["ADMIT", "DISPATCH", "PULL", "CREATE", "START", "EXIT", "FINISH", "CLEAN"] as const;
+    const { life } = decideInTurn(
+      deferred().life,
+      rest.map((type) => occurrences()[type]),
+    );
+    expect(life.job).toMatchObject({ status: "SUCCEEDED", attempt: 1, generation: 1, cleanupPending: false });
+  });
+
+  test("and then cancelled is over at once; what it may have left is yet to be removed", () => {
+    const { life, events } = decideInTurn(deferred().life, [occurrences().CANCEL]);
+    expect(events.map(({ type }) => type)).toEqual(["CANCEL_REQUESTED", "CANCELLED"]);
+    expect(life.job).toMatchObject({ status: "CANCELLED", queueShard: null, cleanupPending: true });
+    const plain = decideInTurn(lifeAt("queued"), [occurrences().CANCEL]);
+    expect(plain.life.job).toMatchObject({ status: "CANCELLED", cleanupPending: false });
+  });
+
+  test.each(["CANCEL", "STOP"] as const)("after a %s is not: it has to end", (type) => {
+    const { life } = decide(lifeAt("creating"), occurrences()[type], NOW);
+    const decision = decide(deepFreeze(life), DEFER, NOW);
+    expect(decision).toMatchObject({ changed: false, events: [], effects: ["stop-resource"] });
+  });
+});
+
 test("a job with a status and phase that cannot be is refused, not guessed", () => {
   const job = newJob({ status: "RUNNING", phase: "queued" });
   expect(() => decide({ job, attempt: null }, occurrences().EXIT, NOW)).toThrow("cannot be in phase queued");
