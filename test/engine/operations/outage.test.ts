@@ -464,6 +464,25 @@ describe("a circuit whose cool-down is over", () => {
   });
 });
 
+test("what ended before the runtime went away waits to be collected, and is, though every finalize gave up", async () => {
+  const task = await launched(world, {}, { STUB_STDOUT: "hello" });
+  await observeExit(world.ctx, task);
+  goAway();
+  await expect(finalizeAttempt(world.ctx, task)).rejects.toMatchObject({ code: "RUNTIME_UNAVAILABLE" });
+  // Its execution has used up its tries.
+  world.restart();
+  await sweep();
+  const next = executionOf(world, task.jobId);
+  await launchAttempt(world.ctx, { ...next.input, token: next.token });
+  expect(next.completed).toBe(true);
+  await expect(finalizeAttempt(world.ctx, next.input)).rejects.toMatchObject({ code: "RUNTIME_UNAVAILABLE" });
+  expect((await lifeOf(world, task.jobId)).job).toMatchObject({ status: "RUNNING", phase: "collecting" });
+  comeBack();
+  await finalizeAttempt(world.ctx, next.input);
+  expect((await lifeOf(world, task.jobId)).job).toMatchObject({ status: "SUCCEEDED", cleanupPending: false });
+  expect([...world.starts.values()]).toEqual([1]);
+});
+
 test("an outage of ten minutes harms no job that was not started, and is not hammered", async () => {
   world.runtime.submit = async (launch, signal) => {
     // One is caught in the middle of its start.
