@@ -13,7 +13,7 @@ export const MAX_REFUSALS = 5;
  * Nobody knows whether an attempt was started, and its runtime cannot be asked: it keeps its slot, and the lifecycle runs
  * it again, by this name, until that is known. The next try finds what was started under the attempt's name.
  */
-export class AttemptInDoubt extends LongshoreError {
+class AttemptInDoubt extends LongshoreError {
   constructor(cause: LongshoreError) {
     super("RUNTIME_UNAVAILABLE", cause.message, { cause, providerCode: cause.providerCode });
     this.name = "AttemptInDoubt";

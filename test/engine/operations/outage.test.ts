@@ -53,9 +53,10 @@ const isNews = async () =>
 function goAway(): void {
   Object.assign(world.runtime, { submit: away, find: away, status: away, cancel: away, cleanup: away });
   world.runtime.health = async () => ({ ok: false, message: "stub: there is no socket" });
-  world.runtime.list = () => {
+  const unreadable = () => {
     throw silence();
   };
+  Object.assign(world.runtime, { list: unreadable, logs: unreadable });
 }
 function comeBack(): void {
   Object.assign(world.runtime, real);
