@@ -141,6 +141,29 @@ describe("a launch that the runtime does not answer", () => {
     expect(await leftOn(world)).toHaveLength(1);
   });
 
+  test("does not take the job from a later try of the same execution, which is at it", async () => {
+    const task = await admitted(world, {}, FOREVER);
+    const goOn = Promise.withResolvers<void>();
+    let later: Promise<void> | undefined;
+    world.runtime.submit = async () => {
+      const reached = Promise.withResolvers<void>();
+      world.runtime.submit = async (launch, signal) => {
+        reached.resolve();
+        await goOn.promise;
+        return await real.submit(launch, signal);
+      };
+      later = launchAttempt(world.ctx, { ...task, token: "the later try's" });
+      await reached.promise;
+      throw silence();
+    };
+    await launchAttempt(world.ctx, task);
+    expect((await lifeOf(world, task.jobId)).job).toMatchObject({ status: "RUNNING", generation: 0, slotShard: 0 });
+    goOn.resolve();
+    await later;
+    expect((await lifeOf(world, task.jobId)).job).toMatchObject({ phase: "running", generation: 0 });
+    expect([...world.starts.values()]).toEqual([1]);
+  });
+
   test("of a job that was cancelled meanwhile ends it: it does not wait", async () => {
     const task = await admitted(world);
     world.runtime.submit = async () => {
