@@ -32,6 +32,11 @@ export type Occurrence =
   | { type: "CLEAN"; attempt: number }
   /** The delay before the next attempt is over. `queueShard`: where it counts while it waits. */
   | { type: "REQUEUE"; attempt: number; queueShard: number }
+  /**
+   * The runtime did not answer, and nothing of the attempt was started: back to the queue with the same attempt. Of the
+   * generation that was launched. `refused`: the runtime answers others, so that it may be the job that it does not take.
+   */
+  | { type: "DEFER"; attempt: number; generation: number; queueShard: number; reason: string; refused: boolean }
   /** The execution of the attempt was lost and must be started again. */
   | { type: "RELAUNCH"; attempt: number; reason: string }
   /** Somebody asked to cancel the job. */
@@ -86,7 +91,14 @@ export type Legality = "apply" | "ignore" | "refuse";
 
 /** Every occurrence at every stage. Deliveries are at-least-once and unordered, so most of what does not apply is ignored. */
 export const TRANSITIONS: Readonly<Record<Stage, Readonly<Record<OccurrenceType, Legality>>>> = {
-  queued: row({ ADMIT: "apply", CANCEL: "apply", REQUEUE: "ignore", RELAUNCH: "ignore", CLEAN: "ignore" }),
+  queued: row({
+    ADMIT: "apply",
+    CANCEL: "apply",
+    REQUEUE: "ignore",
+    DEFER: "ignore",
+    RELAUNCH: "ignore",
+    CLEAN: "ignore",
+  }),
   admitted: row({
     ADMIT: "ignore",
     DISPATCH: "apply",
@@ -98,7 +110,8 @@ export const TRANSITIONS: Readonly<Record<Stage, Readonly<Record<OccurrenceType,
   validating: launching({ PULL: "apply", CREATE: "apply" }),
   pulling: launching({ PULL: "ignore", CREATE: "apply" }),
   creating: launching({ PULL: "ignore", CREATE: "ignore" }),
-  running: launching({ PULL: "ignore", CREATE: "ignore", START: "ignore" }),
+  // A start that is on record is not taken back.
+  running: launching({ PULL: "ignore", CREATE: "ignore", START: "ignore", DEFER: "ignore" }),
   collecting: row({
     ADMIT: "ignore",
     DISPATCH: "apply",
@@ -108,6 +121,7 @@ export const TRANSITIONS: Readonly<Record<Stage, Readonly<Record<OccurrenceType,
     STOP: "ignore",
     EXIT: "ignore",
     FINISH: "apply",
+    DEFER: "ignore",
     CANCEL: "apply",
     RELAUNCH: "apply",
   }),
@@ -123,6 +137,7 @@ function launching(differences: Partial<Record<OccurrenceType, Legality>>) {
     STOP: "apply",
     EXIT: "apply",
     CANCEL: "apply",
+    DEFER: "apply",
     RELAUNCH: "apply",
     ...differences,
   });
@@ -144,6 +159,7 @@ function all(legality: Legality): Record<OccurrenceType, Legality> {
     FINISH: legality,
     CLEAN: legality,
     REQUEUE: legality,
+    DEFER: legality,
     RELAUNCH: legality,
     CANCEL: legality,
   };

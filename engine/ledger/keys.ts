@@ -43,6 +43,8 @@ export const lanesPartition = (runtime: string, shard: number) => `LANES#${runti
 export const drainKey = (shard: number, bucket: number): Key => ({ pk: drainPartition(shard), sk: pad(bucket, 12) });
 export const drainPartition = (shard: number) => `DRAIN#${shard}`;
 export const concurrencyKey = (key: string): Key => ({ pk: `CONCURRENCY#${key}`, sk: "COUNT" });
+/** Whether a runtime answers, and since when it does not. */
+export const circuitKey = (runtime: string): Key => ({ pk: `CIRCUIT#${runtime}`, sk: "CIRCUIT" });
 export const homeKey: Key = { pk: "HOME", sk: "HOME" };
 export const logObject = (jobId: string, attempt: number) => `logs/${jobId}/${pad(attempt, 4)}.jsonl`;
 

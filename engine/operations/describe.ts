@@ -1,4 +1,6 @@
+import { type CircuitRecord, circuitState } from "../circuit.ts";
 import type { EngineContext } from "../context.ts";
+import { readCircuit } from "../ledger/circuit.ts";
 import { keyInUse, readAttempts, readSpec, slotsInUse } from "../ledger/read.ts";
 import type { AttemptRecord, DeadLetterRecord, EventRecord, JobRecord } from "../ledger/records.ts";
 import { stageOf } from "../occurrences.ts";
@@ -81,6 +83,8 @@ async function waitReason(ctx: EngineContext, job: JobRecord): Promise<WaitReaso
   if (!ctx.runtimes.all().some(({ name }) => name === job.runtime)) {
     return { code: "RUNTIME_UNAVAILABLE", message: `this home does not offer the runtime ${job.runtime}`, since };
   }
+  const circuit = await readCircuit(ctx.ledger, job.runtime);
+  if (circuit.state === "open") return unavailable(job.runtime, circuit, since);
   const { maxConcurrent, maxPerKey } = ctx.ledger.limits;
   const key = job.concurrencyKey;
   const keyHeld = key === null ? 0 : await keyInUse(ctx.ledger, key);
@@ -96,6 +100,17 @@ async function waitReason(ctx: EngineContext, job: JobRecord): Promise<WaitReaso
   return { code: "QUEUE", message: "the job is about to be admitted", since };
 }
 
+/** `since`: from when on the job waits for anything. */
+function unavailable(runtime: string, { openedMs, untilMs, message }: CircuitRecord, since: string): WaitReason {
+  const again = `it is asked again from ${new Date(untilMs).toISOString()} on`;
+  const waitsSinceMs = Math.max(Date.parse(since), openedMs ?? 0);
+  return {
+    code: "RUNTIME_UNAVAILABLE",
+    message: `${runtime} does not answer (${message}); ${again}`,
+    since: new Date(waitsSinceMs).toISOString(),
+  };
+}
+
 /** A runtime as `GET /runtimes` shows it. */
 export async function describeRuntime(ctx: EngineContext, runtime: RuntimeAdapter) {
   const { name, kind, capabilities, constraints } = runtime;
@@ -106,7 +121,7 @@ export async function describeRuntime(ctx: EngineContext, runtime: RuntimeAdapte
     capabilities,
     constraints,
     health: { ...health, checkedAt: new Date(ctx.clock()).toISOString() },
-    circuit: "closed" as const,
+    circuit: circuitState(await readCircuit(ctx.ledger, name), ctx.clock()),
     running: await slotsInUse(ctx.ledger, name),
     maxConcurrent: constraints.maxConcurrent,
   };

@@ -14,25 +14,28 @@ import type { Change } from "../ports/table.ts";
 import type { JobSpec } from "../spec/schema.ts";
 import { secretsOf } from "../spec/secret-values.ts";
 import { maskedValues } from "./attempt-log.ts";
-import { completeToken, neverStarted, observeExit, watchAttempt } from "./observe.ts";
+import { launchAnswered } from "./circuit.ts";
+import { completeToken, type ExecutionOf, isCurrent, neverStarted, observeExit, watchAttempt } from "./observe.ts";
 import { createRecorder } from "./recorder.ts";
 import { resolveRegistryAuth, resolveSecrets } from "./secrets.ts";
 import { stopAttempt, stopInBackground } from "./stop.ts";
+import { orInDoubt, unanswered } from "./unanswered.ts";
 
-/** What *Run* of the lifecycle hands over: the attempt, and the token to complete when it has ended. */
-export interface RunTask {
-  jobId: JobId;
-  attempt: number;
+/** What *Run* of the lifecycle hands over: the execution, and the token to complete when the attempt has ended. */
+export interface RunTask extends ExecutionOf {
   token: string;
 }
 
 /**
  * Starts an attempt on its runtime, or finds again what was started before. The token is durable before the runtime
- * is asked for anything; an attempt that is known to have been started is never submitted again.
+ * is asked for anything; an attempt that is known to have been started is never submitted again. One that was not
+ * started because its runtime does not answer waits in the queue.
+ * @throws AttemptInDoubt when nobody can tell whether it was started: it must be launched again.
  */
-export async function launchAttempt(ctx: EngineContext, { jobId, attempt, token }: RunTask): Promise<void> {
+export async function launchAttempt(ctx: EngineContext, { token, ...execution }: RunTask): Promise<void> {
+  const { jobId, attempt } = execution;
   const before = await readLife(ctx.ledger, jobId);
-  if (before === undefined || before.job.attempt !== attempt) return completeToken(ctx, token);
+  if (before === undefined || !isCurrent(before.job, execution)) return completeToken(ctx, token);
   const name = externalName(jobId, before.job.name, attempt);
   const logBase = await logLinesBefore(ctx, jobId, attempt);
   const prepared = await prepare(ctx, before, name);
@@ -41,13 +44,15 @@ export async function launchAttempt(ctx: EngineContext, { jobId, attempt, token 
   const { life, effects } = await advance(ctx.ledger, jobId, { move: occurrence, extras: masks, known: before });
   if (effects.includes("complete-token")) return completeToken(ctx, token);
   if (life.attempt?.externalRef) return resume(ctx, life);
-  if (life.job.cancelRequestedAt !== null || life.attempt?.stop) return stopAttempt(ctx, jobId, attempt);
-  if (prepared instanceof LongshoreError) {
+  await orInDoubt(async () => {
+    if (life.job.cancelRequestedAt !== null || life.attempt?.stop) return stopAttempt(ctx, jobId, attempt);
+    // One that was deferred has no token: nothing of it was started.
+    const again = before.attempt !== null && before.attempt.token !== null;
+    if (!(prepared instanceof LongshoreError)) return submit(ctx, life, { ...prepared, again });
     const failure = failureOf(prepared, (text) => text);
     // What an earlier launch of this attempt has started goes on, whatever cannot be had any more now.
-    return await settle(ctx, life, { failure, mayRun: before.attempt !== null });
-  }
-  await submit(ctx, life, { ...prepared, again: before.attempt !== null });
+    return settle(ctx, life, { failure, mayRun: again });
+  });
 }
 
 interface Prepared {
@@ -57,6 +62,9 @@ interface Prepared {
 
 /** Failures after which it is certain that the command was not started. */
 const CERTAIN: ReadonlySet<string> = new Set(["AUTH", "NOT_FOUND", "IMAGE_PULL", "VALIDATION", "USER_CODE", "QUOTA"]);
+
+/** Failures that a runtime itself must have told. */
+const ANSWERS: ReadonlySet<string> = new Set(["AUTH", "NOT_FOUND", "IMAGE_PULL", "USER_CODE"]);
 
 /** The launch with every real value in it, or why it cannot be made. */
 async function prepare(ctx: EngineContext, { job }: Life, name: string): Promise<Prepared | LongshoreError> {
@@ -128,6 +136,7 @@ async function submit(
   };
   let begun = again;
   let externalRef: string;
+  const asked = { runtime: job.runtime, beganMs: ctx.clock() };
   try {
     externalRef = await runtime.submit({ ...launch, report }, inflight.signal);
   } catch (error) {
@@ -139,13 +148,21 @@ async function submit(
       ctx.logger.error({ jobId, error: `${kindOf(error)}: ${mask(text)}` }, "unforeseen error of a launch");
     }
     const thrown = asLongshoreError(error, "UNKNOWN");
+    const failure = failureOf(thrown, mask);
+    if (!aborted && thrown.code === "RUNTIME_UNAVAILABLE") {
+      const found = await unanswered(ctx, life, { beganMs: asked.beganMs, failure, mayRun: begun });
+      if (found !== undefined) await started(ctx, job, { externalRef: found, found: true, reports: [] });
+      return;
+    }
+    if (!aborted && ANSWERS.has(thrown.code)) await launchAnswered(ctx, asked);
     const mayRun = begun && (aborted || !CERTAIN.has(thrown.code));
-    return await settle(ctx, life, { failure: aborted ? null : failureOf(thrown, mask), mayRun });
+    return await settle(ctx, life, { failure: aborted ? null : failure, mayRun });
   } finally {
     inflight.end();
     ctx.inflight.progress(jobId, null);
   }
   await started(ctx, job, { externalRef, found: again, ...(await recorder.take()) });
+  await launchAnswered(ctx, asked);
 }
 
 /** Records the start of an attempt's command, and sees to its end. */
@@ -200,7 +217,7 @@ async function resume(ctx: EngineContext, { job, attempt }: Life, phase?: string
   watchAttempt(ctx, { job, attempt });
 }
 
-function failureOf(error: LongshoreError, mask: (text: string) => string): AttemptExit["failure"] {
+function failureOf(error: LongshoreError, mask: (text: string) => string): NonNullable<AttemptExit["failure"]> {
   const category = isCategory(error.code) ? error.code : "UNKNOWN";
   return { category, message: mask(error.message), providerCode: error.providerCode };
 }

@@ -8,6 +8,7 @@ import { stageOf } from "../occurrences.ts";
 import type { Owned, RuntimeAdapter } from "../ports/runtime.ts";
 import { isTerminal } from "../states.ts";
 import { admitWaiting, requeue, startExecution, wakeParked } from "./admit.ts";
+import { probeCircuit } from "./circuit.ts";
 import { cleanUp } from "./finalize.ts";
 import { watchAttempt } from "./observe.ts";
 import { expireInBackground, stopInBackground } from "./stop.ts";
@@ -46,6 +47,7 @@ export async function reconcile(ctx: EngineContext, options: ReconcileOptions): 
     });
   }
   for (const runtime of ctx.runtimes.all()) {
+    await attempt(report, runtime.name, () => probeCircuit(ctx, runtime));
     await attempt(report, runtime.name, () => wakeParked(ctx, runtime.name));
     await attempt(report, runtime.name, () => admitWaiting(ctx, runtime.name));
     await attempt(report, runtime.name, () => sweepOrphans(ctx, runtime, report));

@@ -48,7 +48,7 @@ describe("reconcile", () => {
   test.each([0, 1])("admits who waits, whose news were lost (quiet: %i s)", async (quietSeconds) => {
     const jobId = await submitted(world);
     await sweep(quietSeconds * 1000);
-    expect(executionOf(world, jobId).input).toEqual({ jobId, attempt: 1, runSeconds: 7200 });
+    expect(executionOf(world, jobId).input).toEqual({ jobId, attempt: 1, generation: 0, runSeconds: 7200 });
   });
 
   test("starts again what holds a slot and has no execution, under a new name each time", async () => {
