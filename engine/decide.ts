@@ -47,7 +47,8 @@ function inWords(type: Occurrence["type"]): string {
 
 /** An occurrence of another attempt than the current one is late news. */
 function isStale(job: JobRecord, occurrence: Occurrence): boolean {
-  return occurrence.type !== "CANCEL" && occurrence.attempt !== job.attempt;
+  if (occurrence.type === "CANCEL" || occurrence.type === "ORPHAN") return false;
+  return occurrence.attempt !== job.attempt;
 }
 
 function apply(draft: Draft, stage: Stage, occurrence: Occurrence): void {
@@ -90,6 +91,11 @@ function apply(draft: Draft, stage: Stage, occurrence: Occurrence): void {
       draft.event("RECONCILED", { reason: occurrence.reason, generation: draft.job.generation });
       draft.effect("start-execution");
       return;
+    case "ORPHAN": {
+      const { attempt, externalName, externalRef } = occurrence;
+      draft.event("ORPHAN_DETECTED", { attempt, externalName, externalRef });
+      return;
+    }
     case "CANCEL":
       return cancel(draft, stage, occurrence.by);
     default:

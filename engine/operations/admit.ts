@@ -115,7 +115,12 @@ export async function wakeParked(ctx: EngineContext, runtime: string, keys?: Ite
 export async function startExecution(ctx: EngineContext, job: JobRecord): Promise<void> {
   const { jobId, attempt, generation, timeoutSeconds } = job;
   const runSeconds = timeoutSeconds + RUN_ALLOWANCE_SECONDS;
-  await ctx.orchestrator.start(executionName(jobId, attempt, generation), { jobId, attempt, runSeconds });
+  await ctx.orchestrator.start(executionName(jobId, attempt, generation), {
+    jobId,
+    attempt,
+    generation,
+    runSeconds,
+  });
 }
 
 /** The retry's delay is over: back to the queue with the next attempt, whatever the queue's bound. */

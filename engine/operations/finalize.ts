@@ -9,7 +9,7 @@ import { type Occurrence, type Stage, stageOf } from "../occurrences.ts";
 import { judge, type Outcome } from "../outcome.ts";
 import { mayRetry, retryDelaySeconds } from "../retry.ts";
 import { collectLogs } from "./collect.ts";
-import { neverStarted, observeExit } from "./observe.ts";
+import { isOvertaken, neverStarted, observeExit } from "./observe.ts";
 import { stopAttempt } from "./stop.ts";
 
 /** What the lifecycle does next. */
@@ -23,15 +23,20 @@ export type RunFailure = "timeout" | "lost" | null;
 
 /**
  * Ends an attempt: collect → price → one commit of the verdict with its events and the freed slot → only then clean up.
- * Idempotent at every step: called again after a crash it goes on where the ledger stands.
+ * Idempotent at every step: called again after a crash it goes on where the ledger stands. An execution that another one
+ * has overtaken does not end what goes on under that one.
+ * @param task.generation of the execution that asks; default: the attempt's latest.
  */
 export async function finalizeAttempt(
   ctx: EngineContext,
-  { jobId, attempt, failure = null }: { jobId: JobId; attempt: number; failure?: RunFailure },
+  task: { jobId: JobId; attempt: number; generation?: number; failure?: RunFailure },
 ): Promise<Verdict> {
+  const { jobId, attempt, failure = null } = task;
   const found = await readLife(ctx.ledger, jobId);
   if (found === undefined || found.job.attempt !== attempt) return { retry: false, delaySeconds: 0 };
-  const life = isUnderWay(stageOf(found.job)) ? await bringToEnd(ctx, found, failure ?? "lost") : found;
+  const isRunning = isUnderWay(stageOf(found.job));
+  if (isRunning && isOvertaken(found.job, task)) return { retry: false, delaySeconds: 0 };
+  const life = isRunning ? await bringToEnd(ctx, found, failure ?? "lost") : found;
   const ended = stageOf(life.job) === "collecting" ? await finish(ctx, life) : life;
   await cleanUp(ctx, ended);
   return verdictOf(ctx, ended.job);

@@ -14,7 +14,7 @@ import type { Change } from "../ports/table.ts";
 import type { JobSpec } from "../spec/schema.ts";
 import { secretsOf } from "../spec/secret-values.ts";
 import { maskedValues } from "./attempt-log.ts";
-import { completeToken, neverStarted, observeExit, watchAttempt } from "./observe.ts";
+import { completeToken, isOvertaken, neverStarted, observeExit, watchAttempt } from "./observe.ts";
 import { createRecorder } from "./recorder.ts";
 import { resolveRegistryAuth, resolveSecrets } from "./secrets.ts";
 import { stopAttempt, stopInBackground } from "./stop.ts";
@@ -23,6 +23,8 @@ import { stopAttempt, stopInBackground } from "./stop.ts";
 export interface RunTask {
   jobId: JobId;
   attempt: number;
+  /** Of the execution that asks; default: the attempt's latest. */
+  generation?: number;
   token: string;
 }
 
@@ -30,16 +32,21 @@ export interface RunTask {
  * Starts an attempt on its runtime, or finds again what was started before. The token is durable before the runtime
  * is asked for anything; an attempt that is known to have been started is never submitted again.
  */
-export async function launchAttempt(ctx: EngineContext, { jobId, attempt, token }: RunTask): Promise<void> {
+export async function launchAttempt(ctx: EngineContext, task: RunTask): Promise<void> {
+  const { jobId, attempt, token } = task;
   const before = await readLife(ctx.ledger, jobId);
-  if (before === undefined || before.job.attempt !== attempt) return completeToken(ctx, token);
+  if (before === undefined || before.job.attempt !== attempt || isOvertaken(before.job, task)) {
+    return completeToken(ctx, token);
+  }
   const name = externalName(jobId, before.job.name, attempt);
   const logBase = await logLinesBefore(ctx, jobId, attempt);
   const prepared = await prepare(ctx, before, name);
   const masks = prepared instanceof LongshoreError ? [] : await sealMasks(ctx, before, prepared.launch.secretValues);
   const occurrence: Occurrence = { type: "DISPATCH", attempt, token, externalName: name, logBase };
-  const { life, effects } = await advance(ctx.ledger, jobId, { move: occurrence, extras: masks, known: before });
-  if (effects.includes("complete-token")) return completeToken(ctx, token);
+  // Its token must not replace that of an execution which was started after it.
+  const move = ({ job }: Life) => (isOvertaken(job, task) ? null : occurrence);
+  const { life, effects } = await advance(ctx.ledger, jobId, { move, extras: masks, known: before });
+  if (isOvertaken(life.job, task) || effects.includes("complete-token")) return completeToken(ctx, token);
   if (life.attempt?.externalRef) return resume(ctx, life);
   if (life.job.cancelRequestedAt !== null || life.attempt?.stop) return stopAttempt(ctx, jobId, attempt);
   if (prepared instanceof LongshoreError) {

@@ -2,7 +2,7 @@ import type { EngineContext } from "../context.ts";
 import type { JobId } from "../ids.ts";
 import { type Advance, advance } from "../ledger/advance.ts";
 import { readLife } from "../ledger/read.ts";
-import type { AttemptExit, Life } from "../ledger/records.ts";
+import type { AttemptExit, JobRecord, Life } from "../ledger/records.ts";
 import type { Occurrence } from "../occurrences.ts";
 import type { RuntimeStatus } from "../ports/runtime.ts";
 
@@ -10,6 +10,11 @@ import type { RuntimeStatus } from "../ports/runtime.ts";
 export interface AttemptOf {
   jobId: JobId;
   attempt: number;
+}
+
+/** Whether an execution is not the latest of its attempt any more: it was taken for lost, and another one has the attempt. */
+export function isOvertaken(job: JobRecord, { generation = job.generation }: { generation?: number }): boolean {
+  return job.generation > generation;
 }
 
 /**

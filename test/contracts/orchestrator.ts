@@ -30,6 +30,7 @@ const JOB = "job_01KGABCDEFGHJKMNPQRSTVWXYZ" as JobId;
 export const executionInput = (patch: Partial<ExecutionInput> = {}): ExecutionInput => ({
   jobId: JOB,
   attempt: 1,
+  generation: 0,
   runSeconds: 100,
   ...patch,
 });
@@ -98,7 +99,13 @@ export function orchestratorContract(
 
     it("hands over ids, bounds and a token, and nothing else", async () => {
       const payload = await started("e", executionInput({ attempt: 7, runSeconds: 42 }));
-      expect(payload).toEqual({ jobId: JOB, attempt: 7, runSeconds: 42, token: expect.stringMatching(/./) });
+      expect(payload).toEqual({
+        jobId: JOB,
+        attempt: 7,
+        generation: 0,
+        runSeconds: 42,
+        token: expect.stringMatching(/./),
+      });
     });
 
     it("gives every execution a token of its own", async () => {
