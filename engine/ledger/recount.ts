@@ -92,7 +92,8 @@ export async function recount(
 async function correct({ table }: Ledger, reading: Reading): Promise<Correction[]> {
   const { key, off, numbers, corrections } = reading;
   const wrong = Object.entries(off).filter(([, n]) => n !== 0);
-  const add = Object.fromEntries(wrong.map(([name, n]) => [name, -n]));
+  // Those that are right too: an item that was made here must have all of them.
+  const add = Object.fromEntries(Object.entries(off).map(([name, n]) => [name, 0 - n]));
   const guard = { atMost: { corrections } };
   const change: Change = { kind: "patch", key, add: { ...add, changes: 1, corrections: 1 }, guard };
   try {
