@@ -56,7 +56,9 @@ async function announce(
   job: JobRecord | undefined,
   { owned, runtime }: { owned: Owned; runtime: string },
 ): Promise<void> {
-  const { ref: externalRef, externalName, attempt } = owned;
+  const { ref: externalRef, externalName } = owned;
+  // Its label may say anything.
+  const attempt = Number.isSafeInteger(owned.attempt) ? owned.attempt : 0;
   ctx.logger.warn({ jobId: owned.jobId, attempt, runtime, name: externalName }, "an orphan is removed");
   if (job === undefined) return;
   const recent = await readEvents(ctx.ledger, job.jobId, {

@@ -1,6 +1,6 @@
 import type { EngineContext } from "../../context.ts";
 import { advance } from "../../ledger/advance.ts";
-import { readLife } from "../../ledger/read.ts";
+import { readJob, readLife } from "../../ledger/read.ts";
 import type { JobRecord, Life } from "../../ledger/records.ts";
 import { executionName } from "../../naming.ts";
 import { type Stage, stageOf } from "../../occurrences.ts";
@@ -21,8 +21,14 @@ const LAUNCHING: ReadonlySet<Stage> = new Set(["admitted", "validating", "pullin
 /** Makes one job's record and what is going on for it agree. True when something had to be done. */
 export async function repairJob(sweep: Sweep, found: JobRecord): Promise<boolean> {
   const { ctx, options } = sweep;
-  if (await compareRunning(sweep, found)) return true;
-  if (!isLeftAlone(ctx, found, options)) return false;
+  const wasWrong = await compareRunning(sweep, found);
+  if (!isLeftAlone(ctx, found, options)) return wasWrong;
+  if (wasWrong) {
+    // Its end may have been missed because the execution that waited for it is lost: nobody else would collect it.
+    const job = await readJob(ctx.ledger, found.jobId);
+    if (job !== undefined && stageOf(job) === "collecting") await relaunchLost(ctx, job);
+    return true;
+  }
   const life = await readLife(ctx.ledger, found.jobId);
   return life !== undefined && isLeftAlone(ctx, life.job, options) && (await repair(sweep, life));
 }
@@ -56,9 +62,7 @@ async function repair(sweep: Sweep, life: Life): Promise<boolean> {
     if (due) await requeue(ctx, job.jobId, job.attempt);
     return due;
   }
-  if (!(await ctx.orchestrator.isRunning(executionName(job.jobId, job.attempt, job.generation)))) {
-    return await relaunch(ctx, job, "the execution was lost");
-  }
+  if (await relaunchLost(ctx, job)) return true;
   if (stage === "collecting" && (await completeAgain(ctx, life))) return true;
   if (stage !== "collecting" && stage !== "admitted" && (job.cancelRequestedAt !== null || life.attempt?.stop)) {
     stopInBackground(ctx, job);
@@ -77,6 +81,12 @@ async function completeAgain(ctx: EngineContext, { attempt }: Life): Promise<boo
 function isStuck(ctx: EngineContext, job: JobRecord, stage: Stage): boolean {
   if (ctx.clock() - touchedAtMs(job) < STUCK_MS) return false;
   return stage === "collecting" || (LAUNCHING.has(stage) && !ctx.inflight.isLaunching(job.jobId));
+}
+
+/** True when the attempt's execution was lost, and another one is started. */
+async function relaunchLost(ctx: EngineContext, job: JobRecord): Promise<boolean> {
+  if (await ctx.orchestrator.isRunning(executionName(job.jobId, job.attempt, job.generation))) return false;
+  return await relaunch(ctx, job, "the execution was lost");
 }
 
 /** Another execution for the attempt. What the one before has started is adopted by its name, never started twice. */
