@@ -1,4 +1,5 @@
 import { type Change, ConflictError, type Item, type Key } from "../ports/table.ts";
+import { nextTurn } from "../turn.ts";
 import {
   ACTIVE_PARTITION,
   concurrencyKey,
@@ -27,6 +28,8 @@ export interface Correction {
 const MAX_LOOKS = 4;
 /** From this look on nothing else gets its turn in between, so that it ends however busy the counters are. */
 const UNDISTURBED_LOOK = 3;
+/** That would keep everything else waiting for too long when there are more jobs than this: about 50 ms. */
+const MAX_UNDISTURBED_JOBS = 2000;
 
 type Numbers = Record<string, number>;
 
@@ -38,12 +41,13 @@ interface Sum {
   isIn(scope: Scope): boolean;
 }
 
-/** One counter after a look: how far it is off, by number; `disturbed` when it changed while the jobs were read. */
+/** One counter after a look: how far it is off, by number, and how often it changed while the jobs were read. */
 interface Reading {
   key: Key;
   numbers: Numbers;
   off: Numbers;
   corrections: number;
+  changes: number;
   disturbed: boolean;
 }
 
@@ -67,8 +71,12 @@ export async function recount(
   const corrections: Correction[] = [];
   const suspects = new Map<string, string>();
   let scope: Scope = { runtimes: new Set(runtimes), keys: new Set(), undisturbed: false };
+  let mayHoldUp = false;
   for (let look = 1; look <= MAX_LOOKS; look++) {
-    const seen = await readAll(ledger, { ...scope, undisturbed: look >= UNDISTURBED_LOOK });
+    await nextTurn();
+    const seen = await readAll(ledger, { ...scope, undisturbed: look >= UNDISTURBED_LOOK && mayHoldUp });
+    // Unless something is certainly wrong, what many jobs are busy with can wait until they are less so.
+    mayHoldUp ||= seen.jobs <= MAX_UNDISTURBED_JOBS || seen.readings.some(isCertainlyOff);
     let open = seen.scope.keys.size > scope.keys.size || seen.scope.runtimes.size > scope.runtimes.size;
     scope = seen.scope;
     for (const reading of seen.readings) {
@@ -87,6 +95,12 @@ export async function recount(
     if (!open) return { corrections, settled: true };
   }
   return { corrections, settled: false };
+}
+
+/** Off by more than what changed while it was looked at can explain. */
+function isCertainlyOff({ off, changes, disturbed }: Reading): boolean {
+  const counts = Object.entries(off).filter(([name]) => name !== "sinceSum");
+  return disturbed && counts.some(([, n]) => Math.abs(n) > changes);
 }
 
 async function correct({ table }: Ledger, reading: Reading): Promise<Correction[]> {
@@ -115,9 +129,10 @@ interface Scope {
 }
 
 /** One look: the counters, the jobs, and the counters again. */
-async function readAll(ledger: Ledger, scope: Scope): Promise<{ readings: Reading[]; scope: Scope }> {
+async function readAll(ledger: Ledger, scope: Scope): Promise<{ readings: Reading[]; scope: Scope; jobs: number }> {
   const before = await readCounters(ledger, scope);
   const sums = new Map<string, Sum>();
+  let count = 0;
   const found = { runtimes: new Set(scope.runtimes), keys: new Set(scope.keys) };
   const places = [
     ACTIVE_PARTITION,
@@ -126,12 +141,13 @@ async function readAll(ledger: Ledger, scope: Scope): Promise<{ readings: Readin
   ];
   for (const place of places) {
     for await (const jobs of readPlace(ledger, place)) {
+      count += jobs.length;
       for (const job of jobs) {
         tally(sums, job);
         found.runtimes.add(job.runtime);
         if (job.concurrencyKey !== null) found.keys.add(job.concurrencyKey);
       }
-      if (!scope.undisturbed) await new Promise((resolve) => setImmediate(resolve));
+      if (!scope.undisturbed) await nextTurn();
     }
   }
   const after = await readCounters(ledger, scope);
@@ -142,7 +158,7 @@ async function readAll(ledger: Ledger, scope: Scope): Promise<{ readings: Readin
     if (key === undefined || (sum !== undefined && !sum.isIn(scope))) return [];
     return [compare({ key, was: was?.item, is: is?.item, sum: sum?.numbers })];
   });
-  return { readings, scope: { ...scope, ...found } };
+  return { readings, scope: { ...scope, ...found }, jobs: count };
 }
 
 function compare(look: { key: Key; was: Item | undefined; is: Item | undefined; sum: Numbers | undefined }): Reading {
@@ -152,7 +168,8 @@ function compare(look: { key: Key; was: Item | undefined; is: Item | undefined; 
   const off = Object.fromEntries(names.map((name) => [name, (numbers[name] ?? 0) - (sum?.[name] ?? 0)]));
   const watched = [...names, "changes", "corrections"];
   const disturbed = JSON.stringify(numbersOf(was, watched)) !== JSON.stringify(numbersOf(is, watched));
-  return { key, numbers, off, corrections: Number(is?.corrections ?? 0), disturbed };
+  const changes = Number(is?.changes ?? 0) - Number(was?.changes ?? 0);
+  return { key, numbers, off, corrections: Number(is?.corrections ?? 0), changes, disturbed };
 }
 
 function numbersOf(item: Item | undefined, names: readonly string[]): Numbers {

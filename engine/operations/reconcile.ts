@@ -3,6 +3,7 @@ import { type Lease, takeLease } from "../ledger/lease.ts";
 import { noteLook } from "../ledger/looks.ts";
 import { readActive } from "../ledger/read.ts";
 import type { JobRecord } from "../ledger/records.ts";
+import { nextTurn } from "../turn.ts";
 import { admitWaiting, wakeParked } from "./admit.ts";
 import { lookAround, type RuntimeLook } from "./reconcile/look.ts";
 import { removeOrphans } from "./reconcile/orphans.ts";
@@ -65,6 +66,7 @@ async function sweepOnce(begun: Omit<Sweep, "looks">): Promise<void> {
     report.looked += jobs.length;
     const byRuntime = [...Map.groupBy(jobs, ({ runtime }) => runtime).values()];
     await Promise.all(byRuntime.map((ofOne) => each(ofOne, (job) => repairOne(sweep, job))));
+    await nextTurn();
   }
   await step(sweep, "counters", () => recountWhenDue(sweep));
   await Promise.all([...sweep.looks.values()].map((look) => sweepRuntime(sweep, look)));

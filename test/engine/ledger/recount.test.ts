@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type JobId, mintJobId } from "../../../engine/ids.ts";
+import { accept } from "../../../engine/ledger/accept.ts";
 import { advance } from "../../../engine/ledger/advance.ts";
 import { concurrencyKey, laneKey, queueKey, slotsKey } from "../../../engine/ledger/keys.ts";
 import { readLanes } from "../../../engine/ledger/lanes.ts";
@@ -8,7 +9,7 @@ import { readLife } from "../../../engine/ledger/read.ts";
 import type { JobRecord } from "../../../engine/ledger/records.ts";
 import { recount } from "../../../engine/ledger/recount.ts";
 import type { Key, Query, Table } from "../../../engine/ports/table.ts";
-import { acceptJob, everyJob, openLedger, recounted, storedCounters, type TestLedger } from "./fixtures.ts";
+import { acceptJob, everyJob, openLedger, recounted, storedCounters, submission, type TestLedger } from "./fixtures.ts";
 
 const RUNTIMES = ["stub", "other"];
 const KEYS = ["k", "l"];
@@ -28,7 +29,7 @@ beforeEach(() => {
       return await inner.query(query);
     },
   });
-  ledger = openLedger({ wrap, shards: SHARDS, maxPerKey: () => 2 });
+  ledger = openLedger({ wrap, maxQueued: 10_000, shards: SHARDS, maxPerKey: () => 2 });
 });
 afterEach(() => ledger.sqlite.close());
 
@@ -213,4 +214,46 @@ test("a lane in which jobs wait is never forgotten, whatever its counter says", 
   expect(await readLanes(ledger, "stub")).toEqual([]);
   await count();
   expect(await readLanes(ledger, "stub")).toMatchObject([{ lane: "batch", waiting: 1 }]);
+});
+
+describe("recount of counters that never stand still", () => {
+  /** Submits and cancels go on in turns of their own, as those of other requests do. */
+  async function underLoad<T>(work: () => Promise<T>): Promise<T> {
+    let goesOn = true;
+    const load = (async () => {
+      while (goesOn) await advance(ledger, await acceptJob(ledger), { type: "CANCEL", by: "me" });
+    })();
+    try {
+      return await work();
+    } finally {
+      goesOn = false;
+      await load;
+    }
+  }
+
+  test("corrects them all the same", async () => {
+    await populate();
+    await falsify(queueKey(0), { count: 1 });
+    const { corrections, settled } = await underLoad(count);
+    expect({ settled, wrong: corrections.map(({ counter, was, is }) => [counter, was - is]) }).toEqual({
+      settled: true,
+      wrong: [["QUEUE#0", 1]],
+    });
+    expect(await asStored()).toEqual(await asCounted());
+  });
+
+  test("of very many jobs waits for a quieter time, unless it is certain that something is wrong", async () => {
+    for (let n = 0; n < 105; n++) {
+      await accept(
+        ledger,
+        Array.from({ length: 20 }, () => submission(ledger)),
+        null,
+      );
+    }
+    await falsify(queueKey(0), { count: 1 });
+    expect(await underLoad(count)).toEqual({ corrections: [], settled: false });
+    await falsify(queueKey(0), { count: 500 });
+    expect((await underLoad(count)).corrections).toMatchObject([{ counter: "QUEUE#0", name: "count" }]);
+    expect((await asStored()).queue).toEqual((await asCounted()).queue);
+  });
 });
