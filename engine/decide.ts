@@ -47,7 +47,7 @@ function inWords(type: Occurrence["type"]): string {
 
 /** An occurrence of another attempt than the current one is late news. */
 function isStale(job: JobRecord, occurrence: Occurrence): boolean {
-  if (occurrence.type === "CANCEL") return false;
+  if (occurrence.type === "CANCEL" || occurrence.type === "ORPHAN") return false;
   if (occurrence.type === "DEFER" && occurrence.generation !== job.generation) return true;
   return occurrence.attempt !== job.attempt;
 }
@@ -94,6 +94,11 @@ function apply(draft: Draft, stage: Stage, occurrence: Occurrence): void {
       draft.event("RECONCILED", { reason: occurrence.reason, generation: draft.job.generation });
       draft.effect("start-execution");
       return;
+    case "ORPHAN": {
+      const { attempt, externalName, externalRef } = occurrence;
+      draft.event("ORPHAN_DETECTED", { attempt, externalName, externalRef });
+      return;
+    }
     case "CANCEL":
       return cancel(draft, stage, occurrence.by);
     default:

@@ -3,7 +3,7 @@ import type { AttemptExit, JobRecord, StopReason } from "./ledger/records.ts";
 import type { Outcome } from "./outcome.ts";
 import { assertNever, isTerminal, type Phase } from "./states.ts";
 
-/** Something that happened to a job, as `decide` takes it. All but CANCEL speak of one attempt. */
+/** Something that happened to a job, as `decide` takes it. All but CANCEL and ORPHAN speak of the current attempt. */
 export type Occurrence =
   /** A slot was got for the attempt. */
   | { type: "ADMIT"; attempt: number; slotShard: number }
@@ -39,6 +39,8 @@ export type Occurrence =
   | { type: "DEFER"; attempt: number; generation: number; queueShard: number; reason: string; refused: boolean }
   /** The execution of the attempt was lost and must be started again. */
   | { type: "RELAUNCH"; attempt: number; reason: string }
+  /** A resource was found that carries the job's label and that no attempt owns: it will be removed. */
+  | { type: "ORPHAN"; attempt: number; externalName: string; externalRef: string }
   /** Somebody asked to cancel the job. */
   | { type: "CANCEL"; by: string };
 
@@ -125,8 +127,8 @@ export const TRANSITIONS: Readonly<Record<Stage, Readonly<Record<OccurrenceType,
     CANCEL: "apply",
     RELAUNCH: "apply",
   }),
-  retrying: { ...all("ignore"), CLEAN: "apply", REQUEUE: "apply", CANCEL: "apply" },
-  terminal: { ...all("ignore"), CLEAN: "apply", CANCEL: "refuse" },
+  retrying: { ...all("ignore"), CLEAN: "apply", REQUEUE: "apply", ORPHAN: "apply", CANCEL: "apply" },
+  terminal: { ...all("ignore"), CLEAN: "apply", ORPHAN: "apply", CANCEL: "refuse" },
 };
 
 function launching(differences: Partial<Record<OccurrenceType, Legality>>) {
@@ -144,7 +146,7 @@ function launching(differences: Partial<Record<OccurrenceType, Legality>>) {
 }
 
 function row(differences: Partial<Record<OccurrenceType, Legality>>): Record<OccurrenceType, Legality> {
-  return { ...all("refuse"), ...differences };
+  return { ...all("refuse"), ORPHAN: "apply", ...differences };
 }
 
 function all(legality: Legality): Record<OccurrenceType, Legality> {
@@ -161,6 +163,7 @@ function all(legality: Legality): Record<OccurrenceType, Legality> {
     REQUEUE: legality,
     DEFER: legality,
     RELAUNCH: legality,
+    ORPHAN: legality,
     CANCEL: legality,
   };
 }

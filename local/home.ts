@@ -10,7 +10,9 @@ import { createSqliteTable, type SqliteTable } from "../adapters/table/sqlite/in
 import { acquireHomeLock } from "../adapters/table/sqlite/lock.ts";
 import type { EngineContext } from "../engine/context.ts";
 import { openHomeRecord } from "../engine/ledger/home.ts";
+import { breakLease } from "../engine/ledger/lease.ts";
 import type { Ledger } from "../engine/ledger/ledger.ts";
+import { RECONCILE_DUTY } from "../engine/operations/reconcile.ts";
 import type { Bus } from "../engine/ports/bus.ts";
 import type { Logger } from "../engine/ports/logger.ts";
 import { makeHandler as changeFeed } from "../functions/change-feed.ts";
@@ -67,6 +69,8 @@ export async function openHome(
   opened.defer(() => table.close());
   const ledger: Ledger = { table, clock: Date.now, limits: limitsOf(settings) };
   const home = await openHomeRecord(ledger);
+  // The lock is this process's: whoever had the lease is dead, and what it left is taken up at once.
+  await breakLease(ledger, RECONCILE_DUTY);
   const sealer = await createKeyfileSealer({ file: join(settings.home, "key") });
   const runtimes = createRuntimes(settings, home.homeId);
   opened.defer(() => runtimes.dispose());
@@ -122,7 +126,8 @@ export async function openHome(
     everySeconds: settings.reconcileSeconds,
     sweep: async (touchedBefore) => {
       await runtimes.refresh();
-      await invoke(functions.reconcile, { touchedBefore });
+      const recount = touchedBefore === openedAtMs;
+      await invoke(functions.reconcile, { touchedBefore, recount });
       if (touchedBefore > openedAtMs) await tidy(table);
     },
     logger,

@@ -3,6 +3,7 @@ import { type Change, ConflictError, type Item, MAX_CHANGES } from "../ports/tab
 import type { JobSpec } from "../spec/schema.ts";
 import { publishStaged } from "./batch.ts";
 import { secondsUntilRoom } from "./drain.ts";
+import { isExpired } from "./expiry.ts";
 import { eventChange, jobItem } from "./items.ts";
 import { batchKey, idempotencyKey, queueKey, sealedKey, specKey } from "./keys.ts";
 import { laneChanges } from "./lanes.ts";
@@ -82,12 +83,25 @@ export async function accept(
 
 /**
  * The jobs that were accepted under an idempotency key before, or null for a key that is new. Only a hint for a new one:
- * which of two submissions is first, `accept` decides.
+ * which of two submissions is first, `accept` decides. A record whose time is over makes room for the next one.
  * @throws LongshoreError CONFLICT when the key came with another body.
  */
 export async function acceptedBefore(ledger: Ledger, idempotency: Idempotency): Promise<string[] | null> {
   const item = await ledger.table.get(idempotencyKey(idempotency.caller, idempotency.key));
+  if (item !== undefined && isExpired(ledger, item)) {
+    await forget(ledger, item);
+    return null;
+  }
   return item === undefined ? null : jobsUnder(item, idempotency);
+}
+
+/** Where the table has not removed an expired record yet. One that was written anew meanwhile stays. */
+async function forget({ table }: Ledger, { pk, sk, ttl = 0 }: Item): Promise<void> {
+  try {
+    await table.commit([{ kind: "delete", key: { pk, sk }, guard: { equals: { ttl } } }]);
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+  }
 }
 
 /** A second shard is tried before a submission is refused. */
@@ -98,7 +112,12 @@ function shardsToTry({ limits }: Ledger, id: string): number[] {
 
 function reserve({ limits }: Ledger, jobs: number, shard: number): Change {
   const bound = shardBound(limits.maxQueued, shard, limits.shards);
-  return { kind: "patch", key: queueKey(shard), add: { count: jobs }, guard: { atMost: { count: bound - jobs } } };
+  return {
+    kind: "patch",
+    key: queueKey(shard),
+    add: { count: jobs, changes: 1 },
+    guard: { atMost: { count: bound - jobs } },
+  };
 }
 
 function remember({ clock }: Ledger, { caller, key, digest }: Idempotency, submissions: Submission[]): Change {

@@ -1,6 +1,7 @@
 import { type CircuitRecord, circuitState } from "../circuit.ts";
 import type { EngineContext } from "../context.ts";
 import { readCircuit } from "../ledger/circuit.ts";
+import { seenAliveAtMs } from "../ledger/looks.ts";
 import { keyInUse, readAttempts, readSpec, slotsInUse } from "../ledger/read.ts";
 import type { AttemptRecord, DeadLetterRecord, EventRecord, JobRecord } from "../ledger/records.ts";
 import { stageOf } from "../occurrences.ts";
@@ -42,7 +43,7 @@ export async function describeJob(ctx: EngineContext, job: JobRecord) {
     specHash: job.specHash,
     cost: job.cost,
     cancelRequestedAt: job.cancelRequestedAt,
-    lastHeartbeatAt: job.lastHeartbeatAt,
+    lastHeartbeatAt: await lastHeartbeatAt(ctx, job),
     version: job.version,
   };
 }
@@ -70,6 +71,17 @@ export function describeEvent({ jobId, seq, type, at, attempt, status, phase, da
 /** A dead letter as the API shows it. */
 export function describeDeadLetter({ replayed: _replayed, ...letter }: DeadLetterRecord) {
   return letter;
+}
+
+/**
+ * When a job was last heard of. One that runs without an event is seen alive by the reconciler's looks at its runtime as
+ * a whole, which leave no trace on the job: the last of them counts if the job was running before it began.
+ */
+async function lastHeartbeatAt({ ledger }: EngineContext, job: JobRecord): Promise<string | null> {
+  const own = job.lastHeartbeatAt;
+  if (own === null || stageOf(job) !== "running") return own;
+  const seenAtMs = await seenAliveAtMs(ledger, job.runtime);
+  return seenAtMs > Date.parse(own) ? new Date(seenAtMs).toISOString() : own;
 }
 
 /** Why a job waits, computed when it is asked: null for a job that does not wait. */

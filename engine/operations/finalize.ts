@@ -22,7 +22,9 @@ export type RunFailure = "timeout" | "lost" | null;
 
 /**
  * Ends an attempt: collect → price → one commit of the verdict with its events and the freed slot → only then clean up.
- * Idempotent at every step: called again after a crash it goes on where the ledger stands.
+ * Idempotent at every step: called again after a crash it goes on where the ledger stands. An execution that another one
+ * has overtaken does not end what goes on under that one.
+ * @param task.generation of the execution that asks; default: the attempt's latest.
  */
 export async function finalizeAttempt(
   ctx: EngineContext,

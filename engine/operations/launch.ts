@@ -41,8 +41,10 @@ export async function launchAttempt(ctx: EngineContext, { token, ...execution }:
   const prepared = await prepare(ctx, before, name);
   const masks = prepared instanceof LongshoreError ? [] : await sealMasks(ctx, before, prepared.launch.secretValues);
   const occurrence: Occurrence = { type: "DISPATCH", attempt, token, externalName: name, logBase };
-  const { life, effects } = await advance(ctx.ledger, jobId, { move: occurrence, extras: masks, known: before });
-  if (effects.includes("complete-token")) return completeToken(ctx, token);
+  // Its token must not replace that of an execution which was started after it.
+  const move = ({ job }: Life) => (isCurrent(job, execution) ? occurrence : null);
+  const { life, effects } = await advance(ctx.ledger, jobId, { move, extras: masks, known: before });
+  if (!isCurrent(life.job, execution) || effects.includes("complete-token")) return completeToken(ctx, token);
   if (life.attempt?.externalRef) return resume(ctx, life);
   await orInDoubt(async () => {
     if (life.job.cancelRequestedAt !== null || life.attempt?.stop) return stopAttempt(ctx, jobId, attempt);

@@ -32,6 +32,7 @@ const exits = to("collecting", ["EXITED"], ["complete-token"]);
 const asksToStop = (stage: Stage) => to(stage, ["CANCEL_REQUESTED"], ["stop-resource"]);
 const cancelsAtOnce = to("terminal", ["CANCEL_REQUESTED", "CANCELLED"]);
 const defers = to("queued", ["RECONCILED"]);
+const announces = (stage: Stage) => to(stage, ["ORPHAN_DETECTED"]);
 const relaunches = (stage: Stage) => to(stage, ["RECONCILED"], ["start-execution"]);
 
 /** While an attempt is being launched: what is the same at each of these stages. */
@@ -48,11 +49,13 @@ const launching = (stage: Stage) => ({
   REQUEUE: refused,
   DEFER: defers,
   RELAUNCH: relaunches(stage),
+  ORPHAN: announces(stage),
   CANCEL: asksToStop(stage),
 });
 
 const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
   queued: {
+    ORPHAN: announces("queued"),
     ADMIT: to("admitted", ["ADMITTED"], ["start-execution"]),
     DISPATCH: refused,
     PULL: refused,
@@ -68,6 +71,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     CANCEL: cancelsAtOnce,
   },
   admitted: {
+    ORPHAN: announces("admitted"),
     ADMIT: ignored,
     DISPATCH: to("validating", ["VALIDATED"]),
     PULL: refused,
@@ -92,6 +96,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
   creating: launching("creating"),
   running: { ...launching("running"), START: ignored, DEFER: ignored },
   collecting: {
+    ORPHAN: announces("collecting"),
     ADMIT: ignored,
     DISPATCH: to("collecting", [], ["complete-token"]),
     PULL: ignored,
@@ -107,6 +112,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     CANCEL: asksToStop("collecting"),
   },
   retrying: {
+    ORPHAN: announces("retrying"),
     ADMIT: ignored,
     DISPATCH: endsToken,
     PULL: ignored,
@@ -123,6 +129,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     CANCEL: cancelsAtOnce,
   },
   terminal: {
+    ORPHAN: announces("terminal"),
     ADMIT: ignored,
     DISPATCH: endsToken,
     PULL: ignored,
@@ -189,7 +196,7 @@ describe.each(STAGES)("a job that is %s", (stage) => {
     expect(life).toEqual(before);
   });
 
-  test.each(TYPES.filter((type) => type !== "CANCEL"))("ignores %s of another attempt", (type) => {
+  test.each(TYPES.filter((type) => type !== "CANCEL" && type !== "ORPHAN"))("ignores %s of another attempt", (type) => {
     // One attempt further, so that both an older and a younger attempt than the current one exist.
     const life = lifeAt(stage, { attempt: 1 });
     const shifted: Life = deepFreeze({ job: { ...life.job, attempt: 2 }, attempt: null });
@@ -203,8 +210,10 @@ describe.each(STAGES)("a job that is %s", (stage) => {
     }
   });
 
-  // A relaunch is asked for once per lost execution; the others are deliveries, which may come again.
-  const delivered = TYPES.filter((type) => TABLE[stage][type] !== "refused" && type !== "RELAUNCH");
+  // What the reconciler tells is told once per finding; the others are deliveries, which may come again.
+  const delivered = TYPES.filter(
+    (type) => TABLE[stage][type] !== "refused" && type !== "RELAUNCH" && type !== "ORPHAN",
+  );
   test.each(delivered)("is not moved twice by %s", (type) => {
     const { life } = decide(lifeAt(stage), occurrences()[type], NOW);
     const again = () => decide(life, occurrences()[type], NOW);
@@ -214,6 +223,27 @@ describe.each(STAGES)("a job that is %s", (stage) => {
     }
     expect(again().events).toEqual([]);
     expect(stageOf(again().life.job)).toBe(stageOf(life.job));
+  });
+});
+
+describe("an orphan", () => {
+  test.each(STAGES)("of any attempt is told and moves nothing of a job that is %s", (stage) => {
+    const before = deepFreeze(lifeAt(stage));
+    for (const attempt of [1, 2]) {
+      const { life, events, effects } = decide(before, occurrences(attempt).ORPHAN, NOW);
+      const { seq, version } = before.job;
+      expect(life).toEqual({
+        ...before,
+        job: { ...before.job, seq: seq + 1, version: version + 1, lastHeartbeatAt: at(0) },
+      });
+      expect(events.map(({ type, data }) => ({ type, data }))).toEqual([
+        {
+          type: "ORPHAN_DETECTED",
+          data: { attempt, externalName: `stray-a${attempt}`, externalRef: `stray-${attempt}` },
+        },
+      ]);
+      expect(effects).toEqual([]);
+    }
   });
 });
 

@@ -109,6 +109,7 @@ export async function openWorld(limits: Partial<LedgerLimits> = {}): Promise<Wor
       inflight: {
         begin: (jobId, attempt) => world.inflight.begin(jobId, attempt),
         abort: (jobId, reason) => world.inflight.abort(jobId, reason),
+        isLaunching: (jobId) => world.inflight.isLaunching(jobId),
         progress: (jobId, report) => world.inflight.progress(jobId, report),
       },
       watch: (attempt) => void world.watched.push(attempt),
