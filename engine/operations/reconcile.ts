@@ -90,9 +90,10 @@ async function sweepRuntime(sweep: Sweep, look: RuntimeLook): Promise<void> {
   if (look.complete && look.alive > 0 && look.doubtful === 0) {
     await step(sweep, name, () => noteLook(ctx.ledger, name, look.beganAtMs));
   }
-  await step(sweep, name, () =>
-    ask(sweep, { runtime: name, what: `probe ${name}` }, () => probeCircuit(ctx, look.runtime)),
-  );
+  if (!look.silent) {
+    const probe = () => probeCircuit(ctx, look.runtime);
+    await step(sweep, name, () => ask(sweep, { runtime: name, what: `probe ${name}` }, probe));
+  }
   await step(sweep, name, () => wakeParked(ctx, name));
   await step(sweep, name, () => admitWaiting(ctx, name));
   await removeOrphans(sweep, look);
