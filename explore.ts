@@ -1,0 +1,33 @@
+import { spawn } from "node:child_process";
+import { mountSmallDisk } from "./test/lab/small-disk.ts";
+import { setTimeout as delay } from "node:timers/promises";
+const disk = await mountSmallDisk(8);
+const child = spawn(process.execPath, ["cli/main.ts","dev","--port","0","--json"], {env:{PATH:process.env.PATH!, LONGSHORE_HOME: disk.path, LONGSHORE_RECONCILE_SECONDS:"1", LONGSHORE_RUNTIMES:"process,stub"}, stdio:["ignore","pipe","pipe"]});
+let err=""; child.stderr.on("data",d=>{err+=d});
+const url = await new Promise<string>(r=>child.stdout.once("data",d=>r(JSON.parse(String(d)).url)));
+const api = url+"/api/v1";
+const call = async (p:string,b?:object)=>{const r=await fetch(api+p, b?{method:"POST",headers:{"content-type":"application/json"},body:JSON.stringify(b)}:{}); return {status:r.status, body: await r.json() as any}};
+const gate="/tmp/pd/gate"; (await import("node:fs")).rmSync(gate,{force:true});
+const running = await call("/jobs",{runtime:"process",command:["/bin/sh","-c",`echo before; while [ ! -e ${gate} ]; do sleep 0.1; done; echo after`]});
+await delay(1500);
+console.log((await call("/jobs/"+running.body.jobId)).body.phase);
+const accepted:string[]=[]; 
+disk.fill();
+let refused=0, first;
+for (let i=0;i<3000 && refused<20;i++){ const a=await call("/jobs",{runtime:"stub",env:{STUB_STDOUT:"x"}}); if(a.status===202)accepted.push(a.body.jobId); else {refused++; first??=a; disk.fill();} }
+console.log("accepted",accepted.length,"refused",refused,first);
+console.log(JSON.stringify(await call("/health")));
+(await import("node:fs")).writeFileSync(gate,"");
+await delay(3000);
+console.log(JSON.stringify(await call("/health")));
+console.log((await call("/jobs/"+running.body.jobId)).body.phase);
+disk.free();
+const t0=Date.now();
+for(;;){ await delay(250); const left=(await call("/jobs?status=PENDING&status=RUNNING&status=RETRYING&limit=200")).body.items; if(left.length===0||Date.now()-t0>60000){console.log("left",left.length,(Date.now()-t0), left.map((j:any)=>[j.jobId,j.status,j.phase,j.runtime]));break;} }
+console.log(JSON.stringify(await call("/health")));
+const j=(await call("/jobs/"+running.body.jobId)).body; console.log(j.status,j.error);
+console.log(JSON.stringify((await call("/jobs/"+running.body.jobId+"/logs")).body));
+const bad:any={}; for(const id of accepted){const s=(await call("/jobs/"+id)).body; const k=s.status+" "+JSON.stringify(s.error); bad[k]=(bad[k]??0)+1;} console.log(bad);
+child.kill("SIGTERM"); await new Promise(r=>child.once("exit",(c,s)=>{console.log("exit",c,s);r(0)}));
+await disk.dispose();
+const lines=err.split("\n").map(l=>{try{const o=JSON.parse(l);return o.level+" "+o.message+" "+JSON.stringify(o.error??o.failures??"").slice(0,250)}catch{return l}}); const c=new Map<string,number>(); for(const l of lines)c.set(l,(c.get(l)??0)+1); for(const [l,n] of c) console.log(n,l);
