@@ -31,9 +31,14 @@ const SHARE_AIMED = 0.45;
 const SHARE_ASKED = 0.12;
 const START_MS = 1200;
 const AIM_MS = 20;
+/** Short lives are as likely as long ones: what a home does first is to take up what the last one left. */
+const LIVES_MS = [50, 500, 1500, 3000];
 
-/** When and how the home is ended, spread over its start, the phases of jobs, and chance. */
-export function createBlows(count: number, random: Random): Blow[] {
+/**
+ * When and how the home is ended, spread over its start, the phases of jobs, and chance.
+ * @param pace stretches the lives of the home: more on a runtime that starts jobs slowly.
+ */
+export function createBlows(count: number, random: Random, pace = 1): Blow[] {
   let aims = 0;
   return Array.from({ length: count }, () => {
     const dice = random.next();
@@ -43,8 +48,6 @@ export function createBlows(count: number, random: Random): Blow[] {
       const type = AIMS[aims++ % AIMS.length] as string;
       return { signal, at: { kind: "event", type, ms: random.int(0, AIM_MS) } };
     }
-    // Short lives are as likely as long ones: what a home does first is to take up what the last one left.
-    const most = random.pick([50, 500, 1500, 3000]);
-    return { signal, at: { kind: "up", ms: random.int(0, most) } };
+    return { signal, at: { kind: "up", ms: random.int(0, random.pick(LIVES_MS) * pace) } };
   });
 }

@@ -16,6 +16,8 @@ import { createRandom } from "./random.ts";
 import { rage } from "./storm.ts";
 import { createSubmitter, type Submitted } from "./submitter.ts";
 
+/** A container takes about a third of a second to start. */
+const PACES = { docker: 3, process: 1, stub: 1 };
 /** Commands at once: enough that several jobs are at every stage, few enough that some wait. */
 const MAX_CONCURRENT = 12;
 /** Files are searched for secret values after every so many blows, while the home is dead. */
@@ -67,7 +69,7 @@ export async function runChaos(options: ChaosOptions, say: (line: string) => voi
   const allow = (blows: number) => submitter.allow(kills === 0 ? jobs : Math.ceil(((blows + 1) * jobs) / kills));
   allow(0);
   const storm = await rage(home, {
-    blows: createBlows(kills, random),
+    blows: createBlows(kills, random, PACES[runtime]),
     submitter,
     async after(blows) {
       allow(blows);
