@@ -94,7 +94,12 @@ function strangers({ jobs, listed }: Findings): string[] {
   return [...unknown, ...twice, ...missing];
 }
 
-function verdictFaults({ plan: { verdict }, cancel }: Finding, job: Job, forgetful: boolean): string[] {
+/** Whether a job that has ended ended as it must: one sentence when it did not. */
+export function verdictFaults(
+  { plan: { verdict }, cancel }: Pick<Finding, "plan" | "cancel">,
+  job: Job,
+  forgetful: boolean,
+): string[] {
   const wasCancelled = job.status === "CANCELLED";
   if (wasCancelled && (cancel === "accepted" || cancel === "unsure")) {
     return job.error === null ? [] : ["is CANCELLED with an error"];

@@ -62,14 +62,18 @@ interface Act {
 
 type Maker = (random: Random, ground: Ground, id: string) => Act;
 
-/** One plan after the other, of every kind. */
+/** So many plans of every kind. */
 export function createPlans(count: number, random: Random, ground: Ground): Plan[] {
   return Array.from({ length: count }, (_, index) => {
-    const id = `chaos-${index + 1}`;
     // Every kind comes in its turn before the dice decide: a small run has all of them.
     const maker = index < MAKERS.length ? (MAKERS[index] as Maker) : random.pick(MAKERS);
-    return planOf(maker(random, ground, id), id, { random, ground });
+    return planOf(maker, index + 1, { random, ground });
   });
+}
+
+/** A plan whose job ends soon by itself: most end at once and well. */
+export function createBriefPlan(number: number, random: Random, ground: Ground): Plan {
+  return planOf(random.chance(SHARE_OF_QUICK) ? quick : random.pick(BRIEF), number, { random, ground });
 }
 
 /** What a run's needles are: nobody else has them. */
@@ -77,7 +81,9 @@ export function createNeedles(): Needles {
   return { inSpec: randomBytes(18).toString("hex"), inEnvironment: randomBytes(18).toString("hex") };
 }
 
-function planOf(act: Act, id: string, { random, ground }: { random: Random; ground: Ground }): Plan {
+function planOf(maker: Maker, number: number, { random, ground }: { random: Random; ground: Ground }): Plan {
+  const id = `chaos-${number}`;
+  const act = maker(random, ground, id);
   const { kind, script, stub, more = {}, verdict = succeeded(), lines, cancelAfterMs = null } = act;
   const network = { mode: random.pick(["none", "none", "isolated"]) };
   const common = {
@@ -205,7 +211,7 @@ const secret: Maker = (random, { needles }) => {
 
 const keyed: Maker = (random) => {
   const ms = random.int(50, 300);
-  const more = { concurrencyKey: random.pick(["key-a", "key-b"]) };
+  const more = { concurrencyKey: `key-${random.int(1, 4)}` };
   const stub = { ...stubLines(2), STUB_DURATION_MS: String(ms) };
   return { kind: "keyed", script: `${write(1, 2)}; sleep ${seconds(ms)}`, stub, more, lines: { out: 2, err: 2 } };
 };
@@ -230,3 +236,6 @@ const MAKERS: readonly Maker[] = [
   keyed,
   talkative,
 ];
+
+const SHARE_OF_QUICK = 0.9;
+const BRIEF: readonly Maker[] = [fails, recovers, exhausts, secret, keyed];

@@ -23,3 +23,9 @@ export function countsOf(census: Census): string {
   const entries = Object.entries(census).sort(([, one], [, other]) => other - one);
   return entries.map(([place, count]) => `${place} ${count}`).join(", ");
 }
+
+/** Prints lines with the seconds since it was made. */
+export function secondsSaid(): (line: string) => void {
+  const begun = performance.now();
+  return (line) => console.log(`${((performance.now() - begun) / 1000).toFixed(0).padStart(4)} s  ${line}`);
+}
