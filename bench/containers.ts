@@ -28,8 +28,8 @@ const { values } = parseArgs({
   },
 });
 const containers = Number(values.containers);
-if (!Number.isSafeInteger(containers) || containers < BLOCKS || containers % BLOCKS !== 0) {
-  throw new Error(`--containers must be a multiple of ${BLOCKS}, not ${values.containers}`);
+if (!Number.isSafeInteger(containers) || containers < 2 * BLOCKS || containers % BLOCKS !== 0) {
+  throw new Error(`--containers must be a multiple of ${BLOCKS} from ${2 * BLOCKS}, not ${values.containers}`);
 }
 
 const docker = new Docker();
