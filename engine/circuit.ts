@@ -1,8 +1,8 @@
 /** How a runtime's circuit stands: `half-open` is an open one whose cool-down is over, so that it may be tried again. */
 export type CircuitState = "closed" | "open" | "half-open";
 
-/** Launches in a row that a runtime did not answer, after which nothing is admitted for it. */
-export const SILENT_LAUNCHES = 3;
+/** Calls in a row that a runtime did not answer, after which nothing is admitted for it; a launch that it answers ends the row. */
+export const SILENT_CALLS = 3;
 /** They count together only within this: it holds a few calls that hang for as long as a call may (two minutes). */
 export const WINDOW_MS = 600_000;
 /** The first cool-down; each further one in a row takes twice as long as the one before, up to the longest. */
@@ -84,7 +84,7 @@ function silent(
   if (record.silent.some((one) => one.call === call)) return record;
   const recent = record.silent.filter(({ atMs }) => atMs > nowMs - WINDOW_MS);
   const counted = [...recent, { call, atMs: nowMs }];
-  if (counted.length < SILENT_LAUNCHES) return { ...record, silent: counted };
+  if (counted.length < SILENT_CALLS) return { ...record, silent: counted };
   return opened({ ...record, openedMs: nowMs }, message, nowMs);
 }
 

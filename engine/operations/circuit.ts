@@ -2,6 +2,7 @@ import { type CircuitNews, type CircuitState, circuitState } from "../circuit.ts
 import type { EngineContext } from "../context.ts";
 import { LongshoreError } from "../errors.ts";
 import { readCircuit, tellCircuit } from "../ledger/circuit.ts";
+import { slotsInUse } from "../ledger/read.ts";
 import type { RuntimeAdapter, RuntimeHealth } from "../ports/runtime.ts";
 import { admitWaiting } from "./admit.ts";
 
@@ -30,11 +31,13 @@ export async function launchAnswered(ctx: EngineContext, { runtime, beganMs }: A
 
 /**
  * Asks a runtime how it is when its cool-down is over, and admits who waits for it when it is well; else it is left alone
- * for another, longer one. A runtime whose circuit is closed is not asked. Done twice at once, or late, it is harmless.
+ * for another, longer one. While its circuit is closed it is asked if jobs hold its slots: where they hold all of them no
+ * launch would tell that it is away. Done twice at once, or late, it is harmless.
  */
 export async function probeCircuit(ctx: EngineContext, runtime: RuntimeAdapter): Promise<void> {
   const beganMs = ctx.clock();
-  if (circuitState(await readCircuit(ctx.ledger, runtime.name), beganMs) !== "half-open") return;
+  const state = circuitState(await readCircuit(ctx.ledger, runtime.name), beganMs);
+  if (state === "open" || (state === "closed" && (await slotsInUse(ctx.ledger, runtime.name)) === 0)) return;
   const { ok, message } = await askHealth(runtime);
   const news: CircuitNews = ok
     ? { type: "ANSWERED", to: "probe", beganMs }

@@ -8,7 +8,7 @@ import {
   circuitState,
   MAX_COOL_DOWN_MS,
   nextCircuit,
-  SILENT_LAUNCHES,
+  SILENT_CALLS,
   UNTRIED,
   WINDOW_MS,
 } from "../../engine/circuit.ts";
@@ -171,7 +171,7 @@ test("whatever is told in whatever order, twice and late, the circuit is one tha
           expect(record.openedMs).toBeLessThanOrEqual(record.changedMs);
           expect(record.message).toBe("away");
         } else expect([record.openedMs, record.message]).toEqual([null, null]);
-        expect(record.silent.length).toBeLessThan(SILENT_LAUNCHES);
+        expect(record.silent.length).toBeLessThan(SILENT_CALLS);
         expect(new Set(record.silent.map((one) => one.call)).size).toBe(record.silent.length);
       }
     }),

@@ -63,21 +63,24 @@ describeWith("docker", "a local home whose Docker is stopped and started under l
 
   async function outage(waiting: number): Promise<void> {
     await daemon.end("SIGTERM");
-    const late = await load(waiting);
-    await vi.waitFor(async () => expect(await circuit()).toBe("open"), WAIT);
-    for (const jobId of late) {
-      const job = await vi.waitFor(async () => {
-        const found = await show(home, jobId);
-        expect(found.waitReason?.code).toBe("RUNTIME_UNAVAILABLE");
-        return found;
-      }, WAIT);
-      expect(job).toMatchObject({ status: "PENDING", phase: "queued", attempt: 1, startedAt: null, error: null });
-      expect(job.waitReason?.message).toMatch(
-        /^docker does not answer \(Docker does not answer: .+\); it is asked again from /,
-      );
-      expect(Date.parse(job.waitReason?.since ?? "")).toBeGreaterThanOrEqual(Date.parse(job.createdAt));
+    try {
+      const late = await load(waiting);
+      await vi.waitFor(async () => expect(await circuit()).toBe("open"), WAIT);
+      for (const jobId of late) {
+        const job = await vi.waitFor(async () => {
+          const found = await show(home, jobId);
+          expect(found.waitReason?.code).toBe("RUNTIME_UNAVAILABLE");
+          return found;
+        }, WAIT);
+        expect(job).toMatchObject({ status: "PENDING", phase: "queued", attempt: 1, startedAt: null, error: null });
+        expect(job.waitReason?.message).toMatch(
+          /^docker does not answer \(Docker does not answer: .+\); it is asked again from /,
+        );
+        expect(Date.parse(job.waitReason?.since ?? "")).toBeGreaterThanOrEqual(Date.parse(job.createdAt));
+      }
+    } finally {
+      await daemon.start();
     }
-    await daemon.start();
     await vi.waitFor(async () => expect(await circuit()).toBe("closed"), WAIT);
   }
 

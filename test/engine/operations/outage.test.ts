@@ -425,6 +425,32 @@ describe("while a circuit is open", () => {
   });
 });
 
+describe("a runtime all of whose slots are held when it goes away", () => {
+  test("is found out by the sweeps, and by nothing while it has no jobs", async () => {
+    await world.dispose();
+    world = await openWorld({ maxConcurrent: () => 1 });
+    real = { ...world.runtime };
+    goAway();
+    for (let n = 0; n < 5; n++) await sweep();
+    expect(await stateNow()).toBe("closed");
+    comeBack();
+    await launched(world);
+    const waiting = await submitted(world);
+    goAway();
+    const reason = async () => (await describeJob(world.ctx, (await lifeOf(world, waiting)).job)).waitReason?.code;
+    for (const expected of ["RUNTIME_CONCURRENCY", "RUNTIME_CONCURRENCY", "RUNTIME_UNAVAILABLE"]) {
+      world.ledger.nowMs += 15_000;
+      await sweep();
+      expect(await reason()).toBe(expected);
+    }
+    comeBack();
+    world.ledger.nowMs += 15_000;
+    await sweep();
+    await world.settled();
+    expect([await stateNow(), await reason()]).toEqual(["closed", "RUNTIME_CONCURRENCY"]);
+  });
+});
+
 describe("a circuit whose cool-down is over", () => {
   test("is half-open, admits nothing by itself, and is tried by the sweep, not before", async () => {
     goAway();
