@@ -22,13 +22,13 @@ const LAUNCHING: ReadonlySet<Stage> = new Set(["admitted", "validating", "pullin
 export async function repairJob(sweep: Sweep, found: JobRecord): Promise<boolean> {
   const { ctx, options } = sweep;
   const wasWrong = await compareRunning(sweep, found);
-  if (!isLeftAlone(ctx, found, options)) return wasWrong;
-  if (wasWrong) {
-    // Its end may have been missed because the execution that waited for it is lost: nobody else would collect it.
+  if (wasWrong || stageOf(found) === "collecting") {
+    // What has ended is collected by its execution and by nobody else, and that began before the end and lasts until
+    // the job leaves this stage: where there is none it is lost, however lately the end was recorded.
     const job = await readJob(ctx.ledger, found.jobId);
-    if (job !== undefined && stageOf(job) === "collecting") await relaunchLost(ctx, job);
-    return true;
+    if (job !== undefined && stageOf(job) === "collecting" && (await relaunchLost(ctx, job))) return true;
   }
+  if (wasWrong || !isLeftAlone(ctx, found, options)) return wasWrong;
   const life = await readLife(ctx.ledger, found.jobId);
   return life !== undefined && isLeftAlone(ctx, life.job, options) && (await repair(sweep, life));
 }

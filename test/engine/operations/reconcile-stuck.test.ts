@@ -88,6 +88,16 @@ describe("an attempt that has ended and is not collected", () => {
   });
 });
 
+test("an attempt whose end was recorded a moment ago, with nobody to collect it, is not left waiting", async () => {
+  const task = await launched(world, {}, {});
+  world.restart();
+  // As the change feed of a new home does, before its first sweep.
+  await observeExit(world.ctx, task);
+  expect(await sweepAfter(1)).toMatchObject({ repaired: 1 });
+  await runExecutions(world);
+  expect((await jobOf(task.jobId)).status).toBe("SUCCEEDED");
+});
+
 describe("an execution that another one has overtaken", () => {
   async function overtaken() {
     const task = await launched(world);
