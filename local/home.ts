@@ -23,6 +23,7 @@ import { makeHandler as streamed } from "../functions/stream.ts";
 import { makeHandler as submit } from "../functions/submit.ts";
 import { atMost, createBackground } from "./background.ts";
 import { createChanges } from "./changes.ts";
+import { inDataDirectory } from "./data-directory.ts";
 import { createFeedPump } from "./feed-pump.ts";
 import { openGateway } from "./gateway.ts";
 import { createInflight } from "./inflight.ts";
@@ -50,12 +51,17 @@ const CLOSE_PATIENCE_MS = 3000;
 
 /**
  * Opens the home in a data directory: takes its lock, goes on with what was under way, and answers on loopback.
- * @throws LongshoreError CONFLICT when another process uses the directory or the port.
+ * @throws LongshoreError CONFLICT when another process uses the directory or the port, UNAVAILABLE when the directory
+ * cannot be written.
  */
 export async function openHome(
   settings: Settings,
   logger: Logger = createLogger({ level: settings.logLevel }),
 ): Promise<Home> {
+  return await inDataDirectory(settings.home, () => open(settings, logger));
+}
+
+async function open(settings: Settings, logger: Logger): Promise<Home> {
   const openedAtMs = Date.now();
   await using opened = new AsyncDisposableStack();
   await mkdir(settings.home, { recursive: true, mode: 0o700 });

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Category } from "../../../engine/errors.ts";
 import type { ProcessId } from "./processes.ts";
 
@@ -106,6 +107,30 @@ export function replace(path: string, value: object): void {
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
+  }
+}
+
+/** Failures of a disk that may take the same write later. */
+const PASSING = ["ENOSPC", "EDQUOT", "EROFS", "EIO"];
+const FULL_AGAIN_MS = 250;
+
+/** Whether a write failed because the disk takes nothing at the moment. */
+export function isDiskShut(error: unknown): boolean {
+  return PASSING.includes(errorCode(error) ?? "");
+}
+
+/**
+ * Does a write, again and again as long as the disk takes nothing: for what nobody else could tell later.
+ * @throws Error of the file system for any other failure.
+ */
+export async function persistently(write: () => void): Promise<void> {
+  for (;;) {
+    try {
+      return write();
+    } catch (error) {
+      if (!isDiskShut(error)) throw error;
+    }
+    await delay(FULL_AGAIN_MS);
   }
 }
 
