@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { watch } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -37,9 +37,12 @@ describeWith("disk", "a home whose data directory has a disk of its own", () => 
     home = await startLocalHome({ data: join(disk.path, "data"), env });
   });
   afterEach(async () => {
-    disk.free();
-    await home.dispose();
-    await disk.dispose();
+    try {
+      disk.free();
+      await home.dispose();
+    } finally {
+      await disk.dispose();
+    }
   });
 
   const gate = () => join(home.folder, "gate");
@@ -47,6 +50,17 @@ describeWith("disk", "a home whose data directory has a disk of its own", () => 
   /** A job that runs until the gate is open. */
   const waiting = (before: string, after: string) =>
     processJob(`${before}; while [ ! -e ${gate()} ]; do sleep 0.05; done; ${after}`);
+
+  /** Opens the gate; resolves when the job has ended and its supervisor has tried, at least once, to say so. */
+  async function endOnFullDisk(externalName: string | null): Promise<void> {
+    const tried = Promise.withResolvers<void>();
+    const watcher = watch(join(home.data, "attempts", externalName ?? "", "record"), (_, file) => {
+      if (file?.startsWith("exit.json")) tried.resolve();
+    });
+    await open();
+    await tried.promise;
+    watcher.close();
+  }
 
   /** Submits until it is refused; resolves with what was accepted. The disk is filled again after each. */
   async function submitUntilFull(): Promise<string[]> {
@@ -95,8 +109,8 @@ describeWith("disk", "a home whose data directory has a disk of its own", () => 
       const accepted = await submitUntilFull();
       await unhealthy();
       // It ends while nothing can be written: not its log, not its end, not its event.
-      await open();
-      await vi.waitFor(() => expect(existsSync(join(home.folder, "left"))).toBe(false));
+      await endOnFullDisk((await show(home, running.jobId)).externalName);
+      await unhealthy();
 
       disk.free();
       const job = await ended(home, running.jobId);
@@ -113,8 +127,9 @@ describeWith("disk", "a home whose data directory has a disk of its own", () => 
       const running = await submit(home, waiting("echo before", "echo after"));
       await reached(home, running.jobId, "STARTED");
       const accepted = await submitUntilFull();
+      const name = (await show(home, running.jobId)).externalName;
       await home.end("SIGKILL");
-      await open();
+      await endOnFullDisk(name);
       disk.free();
       await home.start();
       expect((await ended(home, running.jobId)).status).toBe("SUCCEEDED");

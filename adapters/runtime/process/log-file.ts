@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import type { RuntimeLine } from "../../../engine/ports/runtime.ts";
-import { isDiskShut } from "./records.ts";
+import { errorCode, isDiskShut } from "./records.ts";
 
 /** The room beside twice the spec's budget: for the numbers and times of the lines. */
 const ROOM_BYTES = 64 * 1024;
@@ -41,8 +41,10 @@ export function openLogFile(path: string, maxBytes: number, now: () => number = 
       while (done < bytes.length) done += writeSync(fd, bytes, done);
       written += bytes.length;
     } catch (error) {
-      if (!isDiskShut(error)) throw error;
+      const isForGood = errorCode(error) === "EFBIG";
+      if (!isForGood && !isDiskShut(error)) throw error;
       state = "full";
+      if (isForGood) return;
       // Never taken back: somebody may have read it. A line that is half there gets its end, so that the note is one.
       const isWhole = done === 0 || bytes[done - 1] === NEWLINE;
       owed = Buffer.from(`${isWhole ? "" : "\n"}s${now()} the rest of the output was dropped: the disk was full\n`);
