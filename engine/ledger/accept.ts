@@ -75,10 +75,25 @@ export async function accept(
       if (error.failed.some((position) => position !== 0)) throw error;
     }
   }
-  const { maxQueued } = ledger.limits;
-  throw new LongshoreError("QUEUE_FULL", `the queue holds its limit of ${maxQueued} waiting jobs`, {
-    retryAfterSeconds: await secondsUntilRoom(ledger, submissions.length),
-  });
+  throw await queueFull(ledger, submissions.length);
+}
+
+/**
+ * Refuses jobs for which the queue has no room at this moment, before anything costly is done for them: a flood must not
+ * take the time that the accepted jobs need. Whoever passes may still be refused: only `accept` decides. It looks where
+ * one counter keeps the bound; to read several would cost more than it saves.
+ * @throws LongshoreError QUEUE_FULL.
+ */
+export async function refuseWhenFull(ledger: Ledger, jobs: number): Promise<void> {
+  const { maxQueued, shards } = ledger.limits;
+  if (shards > 1) return;
+  const waiting = Number((await ledger.table.get(queueKey(0)))?.count ?? 0);
+  if (waiting + jobs > maxQueued) throw await queueFull(ledger, jobs);
+}
+
+async function queueFull(ledger: Ledger, jobs: number): Promise<LongshoreError> {
+  const message = `the queue holds its limit of ${ledger.limits.maxQueued} waiting jobs`;
+  return new LongshoreError("QUEUE_FULL", message, { retryAfterSeconds: await secondsUntilRoom(ledger, jobs) });
 }
 
 /**
