@@ -50,7 +50,8 @@ export async function describeWholeJob(ctx: EngineContext, job: JobRecord) {
   const [described, spec, attempts] = await Promise.all([
     describeJob(ctx, job),
     readSpec(ctx.ledger, job.jobId),
-    readAttempts(ctx.ledger, job.jobId),
+    // The first attempt is on record from its dispatch on: a submission is answered without looking for it.
+    job.status === "PENDING" && job.attempt === 1 ? [] : readAttempts(ctx.ledger, job.jobId),
   ]);
   return { ...described, spec: spec ?? null, attempts: attempts.map(describeAttempt), artifacts: [] };
 }

@@ -120,7 +120,7 @@ async function submit(
   const { jobId, attempt } = job;
   const runtime = ctx.runtimes.get(job.runtime);
   const inflight = ctx.inflight.begin(jobId, attempt);
-  const recorder = createRecorder(ctx, jobId);
+  const recorder = createRecorder(ctx, life);
   const report = (news: LaunchReport) => {
     if (news.progress !== undefined) return ctx.inflight.progress(jobId, news);
     begun ||= news.phase === "creating";
@@ -145,14 +145,14 @@ async function submit(
     inflight.end();
     ctx.inflight.progress(jobId, null);
   }
-  await started(ctx, job, { externalRef, found: again, reports: await recorder.take() });
+  await started(ctx, job, { externalRef, found: again, ...(await recorder.take()) });
 }
 
 /** Records the start of an attempt's command, and sees to its end. */
 async function started(
   ctx: EngineContext,
   job: JobRecord,
-  { externalRef, found, reports }: { externalRef: string; found: boolean; reports: Occurrence[] },
+  { externalRef, found, ...recorded }: { externalRef: string; found: boolean; reports: Occurrence[]; known?: Life },
 ): Promise<void> {
   const { attempt } = job;
   const runtime = ctx.runtimes.get(job.runtime);
@@ -160,7 +160,7 @@ async function started(
   const known = found ? await runtime.status(externalRef) : null;
   const startedAt = known?.startedAt ?? new Date(ctx.clock()).toISOString();
   const start: Occurrence = { type: "START", attempt, externalRef, startedAt };
-  const { life } = await advance(ctx.ledger, job.jobId, [...reports, start]);
+  const { life } = await advance(ctx.ledger, job.jobId, { ...recorded, move: [...recorded.reports, start] });
   if (endedWithout(life, { attempt, externalRef })) return await runtime.cleanup(externalRef);
   await resume(ctx, life, known?.phase);
 }
