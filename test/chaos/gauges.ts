@@ -6,6 +6,10 @@ import { pathToFileURL } from "node:url";
 
 const PRELOAD = pathToFileURL(join(import.meta.dirname, "loop-delay.ts")).href;
 const KIB_PER_MIB = 1024;
+/** Where /proc/PID/stat has the time in user mode; that in the kernel follows. */
+const USER_FIELD = 14;
+/** What Linux shows times in, whatever its own clock: USER_HZ. */
+const TICKS_PER_SECOND = 100;
 
 /** How late an event loop was, in milliseconds, of `count` samples; one that is never late has the sampling interval. */
 export interface LoopDelay {
@@ -52,9 +56,22 @@ export function startIdleLoop(file: string): IdleLoop {
   };
 }
 
-/** The memory of a process in MiB: what it has, and the most that it ever had. */
-export async function memoryOf(pid: number): Promise<{ nowMiB: number; mostMiB: number }> {
-  const status = await readFile(`/proc/${pid}/status`, "utf8");
-  const mib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) / KIB_PER_MIB;
-  return { nowMiB: mib("VmRSS"), mostMiB: mib("VmHWM") };
+/** What a process takes of the machine. */
+export interface Usage {
+  /** Memory in MiB: what it has, and the most that it ever had. */
+  nowMiB: number;
+  mostMiB: number;
+  /** Processor time that it has used: unlike a rate it hardly depends on who else is at work. */
+  cpuSeconds: number;
+}
+
+/** What a running process takes of the machine, as Linux tells. */
+export async function usageOf(pid: number): Promise<Usage> {
+  const [status, stat] = await Promise.all(["status", "stat"].map((name) => readFile(`/proc/${pid}/${name}`, "utf8")));
+  const mib = (name: string) =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status ?? "")?.[1]) / KIB_PER_MIB;
+  // The name of the program, in brackets, may hold anything; the fields behind it count from the third.
+  const fields = (stat ?? "").slice((stat ?? "").lastIndexOf(")") + 2).split(" ");
+  const ticks = Number(fields[USER_FIELD - 3]) + Number(fields[USER_FIELD - 2]);
+  return { nowMiB: mib("VmRSS"), mostMiB: mib("VmHWM"), cpuSeconds: ticks / TICKS_PER_SECOND };
 }

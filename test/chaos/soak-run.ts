@@ -6,7 +6,7 @@ import { type Check, judgeFindings, verdictFaults } from "./checks.ts";
 import { insist } from "./client.ts";
 import { closeDown, type Field, openField, untilEnded, untilSettled } from "./field.ts";
 import { accountsOf } from "./gather.ts";
-import { type LoopDelay, loopDelayFrom, loopDelayInto, memoryOf, startIdleLoop } from "./gauges.ts";
+import { type LoopDelay, loopDelayFrom, loopDelayInto, startIdleLoop, type Usage, usageOf } from "./gauges.ts";
 import { createBriefPlan, type Plan } from "./jobs.ts";
 import { endings, eventGaps } from "./ledger.ts";
 import type { SoakOptions } from "./options.ts";
@@ -20,8 +20,8 @@ const TENTHS = 10;
 export interface SoakReport {
   checks: Check[];
   jobsPerSecond: number;
-  /** Memory of the home in MiB: before the first job, after each tenth of them, at the end, and the most ever. */
-  memory: { start: number; tenths: number[]; end: number; most: number };
+  /** What the home took: before the first job, after each tenth of them, and at the end. */
+  usage: { start: Usage; tenths: Usage[]; end: Usage };
   /** How late the event loop of the home was, and at the same time that of a process with nothing to do. */
   home: LoopDelay;
   idle: LoopDelay;
@@ -40,22 +40,23 @@ export async function runSoak(options: SoakOptions, say: (line: string) => void)
   const field = rest.use(await openField(runtime, loopDelayInto(delayFile)));
   const { home } = field;
   const idleLoop = rest.use(startIdleLoop(join(folder.path, "idle.json")));
-  const start = (await memoryOf(home.pid())).nowMiB;
-  const tenths: number[] = [];
+  const start = await usageOf(home.pid());
+  const tenths: Usage[] = [];
   const begun = performance.now();
   const pool = await pour(field, options, async (ended) => {
     if (ended % Math.ceil(jobs / TENTHS) !== 0) return;
-    const { nowMiB } = await memoryOf(home.pid());
-    tenths.push(nowMiB);
-    say(`${ended} of ${jobs} jobs have ended; the home has ${Math.round(nowMiB)} MiB`);
+    const usage = await usageOf(home.pid());
+    const cpuMs = ((usage.cpuSeconds - (tenths.at(-1) ?? start).cpuSeconds) / Math.ceil(jobs / TENTHS)) * 1000;
+    tenths.push(usage);
+    say(`${ended} of ${jobs} jobs have ended: ${usage.nowMiB.toFixed(0)} MiB, ${cpuMs.toFixed(2)} ms of CPU a job`);
   });
   const jobsPerSecond = jobs / ((performance.now() - begun) / 1000);
   await untilEnded(field);
   await untilSettled(field, pool.jobIds);
-  const { nowMiB: end, mostMiB: most } = await memoryOf(home.pid());
+  const end = await usageOf(home.pid());
   const checks = await judge(field, pool);
   const idle = await idleLoop.end();
-  return { checks, jobsPerSecond, memory: { start, tenths, end, most }, home: await loopDelayFrom(delayFile), idle };
+  return { checks, jobsPerSecond, usage: { start, tenths, end }, home: await loopDelayFrom(delayFile), idle };
 }
 
 /** The jobs that were poured through a home. */

@@ -14,11 +14,15 @@ const options = soakOptions(process.argv.slice(2));
 const say = secondsSaid();
 const { jobs, concurrent, runtime, seed } = options;
 say(`soak: ${jobs} jobs on ${runtime}, ${concurrent} at once, seed ${seed}`);
-const { checks, jobsPerSecond, memory, home, idle } = await runSoak(options, say);
-const { start, end, most, tenths } = memory;
-const mib = Math.round;
-say(`${jobsPerSecond.toFixed(1)} jobs a second, each submitted and followed to its end`);
-say(`memory in MiB: start ${mib(start)}, most ${mib(most)}, end ${mib(end)}; by tenths ${tenths.map(mib).join(" ")}`);
+const { checks, jobsPerSecond, usage, home, idle } = await runSoak(options, say);
+const { start, end } = usage;
+const most = end.mostMiB;
+const mib = (value: number) => value.toFixed(0);
+const cpuMs = ((end.cpuSeconds - start.cpuSeconds) / jobs) * 1000;
+say(
+  `${jobsPerSecond.toFixed(1)} jobs a second, each submitted and followed to its end; ${cpuMs.toFixed(2)} ms of CPU a job`,
+);
+say(`memory of the home in MiB: start ${mib(start.nowMiB)}, most ${mib(most)}, end ${mib(end.nowMiB)}`);
 for (const [name, { count, p50, p99, p999, max }] of Object.entries({ home, idle })) {
   const figures = Object.entries({ p50, p99, "p99.9": p999, max }).map(([at, ms]) => `${at} ${ms.toFixed(1)}`);
   say(`event loop of the ${name} in ms: ${figures.join(", ")} (${count} samples)`);
