@@ -99,7 +99,7 @@ describeWith("docker", "a local home whose Docker is stopped and started under l
       const job = await ended(home, jobId);
       expect(job, JSON.stringify(await eventsOf(home, jobId), null, 1)).toMatchObject({ status: "SUCCEEDED" });
       const failed = job.attempts.slice(0, -1).map(({ error }) => error?.category);
-      expect(failed).toEqual(failed.map(() => "RUNTIME_UNAVAILABLE"));
+      expect(failed, JSON.stringify(job.attempts)).toEqual(failed.map(() => "RUNTIME_UNAVAILABLE"));
       const mark = (job.spec as { env: { MARK: string } }).env.MARK;
       const containers = (await readFile(join(marks, mark), "utf8")).trimEnd().split("\n");
       // One that was killed before its first line has left none.
