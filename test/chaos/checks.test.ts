@@ -133,8 +133,12 @@ describe("the checks of a run of chaos", () => {
   it.each<[string, JobEvent[]]>([
     ["a gap", eventsOf(GOOD).filter(({ type }) => type !== "ADMITTED")],
     ["a doublet", eventsOf(GOOD).flatMap((event) => (event.type === "EXITED" ? [event, event] : [event]))],
+    [
+      "something a second time in one attempt",
+      eventsOf(GOOD.flatMap((type) => (type === "EXITED" ? [type, type] : type))),
+    ],
     ["a step back to an earlier attempt", [...eventsOf(["SUBMITTED"], { attempt: 2 }), ...eventsOf(GOOD).slice(1)]],
-    ["something after the end", eventsOf([...GOOD, "COST_RECORDED"])],
+    ["something after the end", eventsOf([...GOOD.slice(0, -1), "RECONCILED", "CLEANED_UP"])],
   ])("find in the events %s", (_, events) => {
     expect(objections(one({ events }))).toHaveProperty([EVENTS]);
   });
