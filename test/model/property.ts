@@ -1,0 +1,77 @@
+import fc from "fast-check";
+import type { Sealer } from "../../engine/ports/sealer.ts";
+import { commandsOf, nothingAsked, type Asked } from "./commands.ts";
+import { checkEnd } from "./final.ts";
+import { NO_FAULTS } from "./ports.ts";
+import { settle } from "./settle.ts";
+import { openWorld, type Setting, type World } from "./world.ts";
+
+const setting = (calm: boolean): fc.Arbitrary<Setting> =>
+  fc.record({
+    schedule: fc.integer(),
+    maxQueued: fc.constantFrom(3, 8, 30),
+    maxConcurrent: fc.constantFrom(1, 2, 4),
+    maxPerKey: fc.constantFrom(1, 1, 2),
+    shards: fc.constantFrom(1, 1, 2, 3),
+    durable: fc.boolean(),
+    streams: fc.constantFrom(1, 3),
+    patience: calm ? fc.constant(1) : fc.constantFrom(1, 1, 0.3, 0),
+    faults: calm
+      ? fc.record({ ...constants(NO_FAULTS), late: fc.constantFrom(0, 0.3) })
+      : fc.record({
+          table: fc.constantFrom(0, 0.02, 0.1),
+          runtime: fc.constantFrom(0, 0.05, 0.2),
+          others: fc.constantFrom(0, 0.02, 0.1),
+          late: fc.constantFrom(0, 0.3, 0.8),
+        }),
+  });
+
+function constants<T extends object>(values: T): { [K in keyof T]: fc.Arbitrary<T[K]> } {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, fc.constant(value)])) as never;
+}
+
+/** What was played. */
+export interface Played {
+  runs: number;
+  /** Accepted jobs that came to their end. */
+  lives: number;
+  steps: number;
+}
+
+export interface PlayOptions {
+  sealer: Sealer;
+  replayPath?: string | undefined;
+  /** Gets every call to a port, for whoever wants to read what happened. */
+  trace?: ((text: string) => void) | undefined;
+}
+
+/** One in so many runs disturbs nothing, and expects every job to end as planned. */
+const CALM_ONE_IN = 4;
+
+/** The model: whatever is asked for and whatever goes wrong, all that must hold does. */
+export function modelProperty(played: Played, { sealer, replayPath, trace }: PlayOptions) {
+  const run = (calm: boolean) => fc.record({ setting: setting(calm), commands: commandsOf({ calm, replayPath }) });
+  const any = fc.oneof(
+    { weight: 1, arbitrary: run(true) },
+    { weight: CALM_ONE_IN - 1, arbitrary: run(false) },
+  );
+  return fc.asyncProperty(any, async ({ setting, commands }) => {
+    const world = openWorld(setting, sealer);
+    world.ports.trace = trace ?? null;
+    try {
+      await play(world, commands);
+    } finally {
+      played.runs++;
+      played.lives += world.invariants.jobs.size;
+      played.steps += world.sim.steps();
+      world.close();
+    }
+  });
+}
+
+async function play(world: World, commands: Iterable<fc.AsyncCommand<Asked, World>>): Promise<void> {
+  const asked = nothingAsked();
+  await fc.asyncModelRun(() => ({ model: asked, real: world }), commands);
+  await settle(world);
+  checkEnd(world, asked);
+}

@@ -1,0 +1,14 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { createKeyfileSealer } from "../../adapters/sealer/keyfile.ts";
+import { modelProperty } from "./property.ts";
+const sealer = await createKeyfileSealer({ file: join(await mkdtemp(join(tmpdir(), "longshore-model-")), "key") });
+const played = { runs: 0, lives: 0, steps: 0 };
+const begun = performance.now();
+const details = await fc.check(modelProperty(played, { sealer }), { seed: Number(process.argv[2] ?? 1), numRuns: Number(process.argv[3] ?? 50), endOnFailure: process.argv[4] === "raw" });
+const s = (performance.now() - begun) / 1000;
+console.log(played, s, played.lives / s, details.failed);
+if (details.failed) console.log(String((details.errorInstance as Error)?.stack), details.counterexample?.map(String), JSON.stringify((details.counterexample?.[0] as any)?.setting), details.counterexamplePath, details.numShrinks);
+if (details.failed) console.log([...(details.counterexample?.[0] as any).commands].map(String).join("\n"), String((details.counterexample?.[0] as any).commands).slice(-200));
