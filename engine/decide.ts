@@ -47,6 +47,8 @@ function inWords(type: Occurrence["type"]): string {
 
 /** An occurrence of another attempt than the current one is late news. */
 function isStale(job: JobRecord, occurrence: Occurrence): boolean {
+  // Two reconcilers that miss the same execution must not start two in its place.
+  if (occurrence.type === "RELAUNCH" && occurrence.generation !== job.generation) return true;
   return occurrence.type !== "CANCEL" && occurrence.attempt !== job.attempt;
 }
 

@@ -32,8 +32,8 @@ export type Occurrence =
   | { type: "CLEAN"; attempt: number }
   /** The delay before the next attempt is over. `queueShard`: where it counts while it waits. */
   | { type: "REQUEUE"; attempt: number; queueShard: number }
-  /** The execution of the attempt was lost and must be started again. */
-  | { type: "RELAUNCH"; attempt: number; reason: string }
+  /** The execution of the attempt and this generation was lost and must be started again. */
+  | { type: "RELAUNCH"; attempt: number; generation: number; reason: string }
   /** Somebody asked to cancel the job. */
   | { type: "CANCEL"; by: string };
 

@@ -85,7 +85,8 @@ async function repair(ctx: EngineContext, life: Life): Promise<boolean> {
     return due;
   }
   if (!(await ctx.orchestrator.isRunning(executionName(job.jobId, job.attempt, job.generation)))) {
-    const news = { type: "RELAUNCH" as const, attempt: job.attempt, reason: "the execution was lost" };
+    const { attempt, generation } = job;
+    const news = { type: "RELAUNCH" as const, attempt, generation, reason: "the execution was lost" };
     const decision = await advance(ctx.ledger, job.jobId, news);
     if (decision.effects.includes("start-execution")) await startExecution(ctx, decision.life.job);
     return decision.changed;

@@ -78,7 +78,7 @@ export function occurrences(attempt = 1): { [T in OccurrenceType]: Extract<Occur
     },
     CLEAN: { type: "CLEAN", attempt },
     REQUEUE: { type: "REQUEUE", attempt, queueShard: 1 },
-    RELAUNCH: { type: "RELAUNCH", attempt, reason: "the execution was lost" },
+    RELAUNCH: { type: "RELAUNCH", attempt, generation: 0, reason: "the execution was lost" },
     CANCEL: { type: "CANCEL", by: "an operator" },
   };
 }

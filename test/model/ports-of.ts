@@ -20,7 +20,7 @@ export interface Outside {
   places: readonly Place[];
   machine: StateMachine;
   /** What a process asked a service for may arrive there after its death. */
-  durable: boolean;
+  outlives: boolean;
 }
 
 /** The ports as one process of Longshore sees them: every call is a thing that happens, late, twice, or not at all. */
@@ -39,9 +39,7 @@ export interface PortsOfProcess {
 const HALF_MADE = 0.5;
 
 export function portsOf(outside: Outside, process: Process): PortsOfProcess {
-  const { ports, table, objects, sealer, machine, durable } = outside;
-  // Inside one machine nothing of a process is under way after its death; a request to a service may be.
-  const outlives = durable;
+  const { ports, table, objects, sealer, machine, outlives } = outside;
   const others = <T>(name: () => string, effect: () => T | Promise<T>): Promise<T> =>
     ports.call<T>(process, { port: "others", name, effect });
   return {

@@ -1,5 +1,4 @@
 import fc from "fast-check";
-import type { Sealer } from "../../engine/ports/sealer.ts";
 import { commandsOf, nothingAsked, type Asked } from "./commands.ts";
 import { checkEnd } from "./final.ts";
 import { NO_FAULTS } from "./ports.ts";
@@ -14,7 +13,9 @@ const setting = (calm: boolean): fc.Arbitrary<Setting> =>
     maxPerKey: fc.constantFrom(1, 1, 2),
     shards: fc.constantFrom(1, 1, 2, 3),
     durable: fc.boolean(),
+    overlap: calm ? fc.constant(false) : fc.boolean(),
     streams: fc.constantFrom(1, 3),
+    publishes: fc.constantFrom(false, false, false, true),
     patience: calm ? fc.constant(1) : fc.constantFrom(1, 1, 0.3, 0),
     faults: calm
       ? fc.record({ ...constants(NO_FAULTS), late: fc.constantFrom(0, 0.3) })
@@ -39,7 +40,6 @@ export interface Played {
 }
 
 export interface PlayOptions {
-  sealer: Sealer;
   replayPath?: string | undefined;
   /** Gets every call to a port, for whoever wants to read what happened. */
   trace?: ((text: string) => void) | undefined;
@@ -49,14 +49,14 @@ export interface PlayOptions {
 const CALM_ONE_IN = 4;
 
 /** The model: whatever is asked for and whatever goes wrong, all that must hold does. */
-export function modelProperty(played: Played, { sealer, replayPath, trace }: PlayOptions) {
+export function modelProperty(played: Played, { replayPath, trace }: PlayOptions = {}) {
   const run = (calm: boolean) => fc.record({ setting: setting(calm), commands: commandsOf({ calm, replayPath }) });
   const any = fc.oneof(
     { weight: 1, arbitrary: run(true) },
     { weight: CALM_ONE_IN - 1, arbitrary: run(false) },
   );
   return fc.asyncProperty(any, async ({ setting, commands }) => {
-    const world = openWorld(setting, sealer);
+    const world = openWorld(setting);
     world.ports.trace = trace ?? null;
     try {
       await play(world, commands);

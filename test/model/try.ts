@@ -1,14 +1,13 @@
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import fc from "fast-check";
-import { createKeyfileSealer } from "../../adapters/sealer/keyfile.ts";
 import { modelProperty } from "./property.ts";
-const sealer = await createKeyfileSealer({ file: join(await mkdtemp(join(tmpdir(), "longshore-model-")), "key") });
 const played = { runs: 0, lives: 0, steps: 0 };
-const begun = performance.now();
-const details = await fc.check(modelProperty(played, { sealer }), { seed: Number(process.argv[2] ?? 1), numRuns: Number(process.argv[3] ?? 50), endOnFailure: process.argv[4] === "raw" });
-const s = (performance.now() - begun) / 1000;
+const [seed = "1", runs = "50", path] = process.argv.slice(2);
+const lines: string[] = [];
+const details = await fc.check(modelProperty(played, { trace: path === undefined ? undefined : (t) => lines.push(t) }), { seed: Number(seed), numRuns: Number(runs), endOnFailure: true, ...(path ? { path } : {}) });
+const cpu = process.cpuUsage(); const s = (cpu.user + cpu.system) / 1e6;
 console.log(played, s, played.lives / s, details.failed);
-if (details.failed) console.log(String((details.errorInstance as Error)?.stack), details.counterexample?.map(String), JSON.stringify((details.counterexample?.[0] as any)?.setting), details.counterexamplePath, details.numShrinks);
-if (details.failed) console.log([...(details.counterexample?.[0] as any).commands].map(String).join("\n"), String((details.counterexample?.[0] as any).commands).slice(-200));
+if (details.failed) {
+  const value = details.counterexample?.[0] as any;
+  console.log(String((details.errorInstance as Error)?.stack), JSON.stringify(value.setting), details.counterexamplePath);
+  if (path) console.log(lines.join("\n"));
+}

@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { EngineContext } from "../../engine/context.ts";
 import type { LedgerLimits } from "../../engine/ledger/ledger.ts";
-import type { Sealer } from "../../engine/ports/sealer.ts";
 import type { FeedRecord } from "../../engine/ports/table.ts";
 import { invoke } from "../../local/invoke.ts";
 import { createMemoryTable, type MemoryTable } from "../lab/memory-table.ts";
@@ -13,6 +12,7 @@ import { createInvariants, type Invariants } from "./invariants.ts";
 import { createObjects } from "./objects.ts";
 import { createPorts, type Faults, type Ports } from "./ports.ts";
 import { createPlace, type Place } from "./runtime.ts";
+import { createModelSealer } from "./sealer.ts";
 import { createSim, type Sim } from "./sim.ts";
 import { createStarts } from "./starts.ts";
 import { createStateMachine, type Definition, diedWith, type StateMachine } from "./state-machine.ts";
@@ -27,8 +27,15 @@ export interface Setting {
   shards: number;
   /** Executions outlive a process, as in Step Functions. */
   durable: boolean;
+  /**
+   * What a dead process asked for may still arrive, and a task may be delivered twice at once: then two launches of one
+   * attempt may meet, and a resource may be seen after its attempt has ended, until whoever started it removes it.
+   */
+  overlap: boolean;
   /** How many streams the change feed has. */
   streams: number;
+  /** Whether events leave for the bus. */
+  publishes: boolean;
   /** How many of the retries that the lifecycle allows the orchestrator makes: 0 to 1. */
   patience: number;
   faults: Faults;
@@ -72,7 +79,7 @@ const definition: Definition = JSON.parse(
   readFileSync(new URL("../../functions/lifecycle.asl.json", import.meta.url), "utf8"),
 );
 
-export function openWorld(setting: Setting, sealer: Sealer): World {
+export function openWorld(setting: Setting): World {
   const sim = createSim(setting.schedule, nextStartMs);
   const ownership: Ownership = { current: sim.outside };
   const restore = replaceGlobals(sim, ownership);
@@ -93,7 +100,7 @@ export function openWorld(setting: Setting, sealer: Sealer): World {
         for (const feed of feeds) feed.add(after);
     }
   });
-  const onStart = createStarts({ table, invariants, places: () => places });
+  const onStart = createStarts({ table, invariants, places: () => places, overlap: setting.overlap });
   const { maxConcurrent } = setting;
   const places = RUNTIMES.map((name) => createPlace({ name, sim, ownership, maxConcurrent, onStart }));
   const task = (functionName: string, payload: unknown) =>
@@ -109,8 +116,9 @@ export function openWorld(setting: Setting, sealer: Sealer): World {
       streams: setting.streams,
       handle: (records: FeedRecord[]) => inProcess(({ functions }) => invoke(functions[name], records)),
     });
-  const feeds = [readerOf("changeFeed"), readerOf("publish")];
+  const feeds = setting.publishes ? [readerOf("changeFeed"), readerOf("publish")] : [readerOf("changeFeed")];
   const objects = createObjects(sim.nowMs);
+  const sealer = createModelSealer();
   let alive: HomeProcess | undefined;
   let processes = 0;
 
@@ -149,7 +157,7 @@ export function openWorld(setting: Setting, sealer: Sealer): World {
     stop: () => alive?.shutDown(),
     boot() {
       if (alive !== undefined) return false;
-      const outside = { sim, ports, table, objects, sealer, places, machine, durable };
+      const outside = { sim, ports, table, objects, sealer, places, machine, outlives: durable && setting.overlap };
       alive = bootHome({ id: ++processes, outside, limits, bus });
       ownership.current = alive;
       return true;
