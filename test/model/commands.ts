@@ -8,7 +8,7 @@ import { cancelJob, retryJob } from "../../engine/operations/control.ts";
 import { observeExit } from "../../engine/operations/observe.ts";
 import { replayDeadLetter } from "../../engine/operations/replay.ts";
 import { submitBatch, submitJob } from "../../engine/operations/submit.ts";
-import { type JobPlan, jobPlan, specOf } from "./jobs.ts";
+import { type JobPlan, jobPlan, planText, specOf } from "./jobs.ts";
 import { NO_FAULTS } from "./ports.ts";
 import { happen, happenUntil } from "./check-step.ts";
 import { RUNTIMES, type World } from "./world.ts";
@@ -94,10 +94,10 @@ const at = fc.nat(50);
 const key = fc.constantFrom(null, null, "i1", "i2");
 
 const submitCommands: fc.Arbitrary<ModelCommand>[] = [
-  fc.tuple(jobPlan, key, steps).map(([plan, k, n]) => command(`submit ${JSON.stringify(plan)} key ${k}`, n, (asked, world) => submitAll(asked, world, [plan], k))),
-  fc.tuple(jobPlan, steps).map(([plan, n]) => command(`submit ${JSON.stringify(plan)}`, n, (asked, world) => submitAll(asked, world, [plan], null))),
+  fc.tuple(jobPlan, key, steps).map(([plan, k, n]) => command(`submit ${planText(plan)} key ${k}`, n, (asked, world) => submitAll(asked, world, [plan], k))),
+  fc.tuple(jobPlan, steps).map(([plan, n]) => command(`submit ${planText(plan)}`, n, (asked, world) => submitAll(asked, world, [plan], null))),
   fc.tuple(fc.array(jobPlan, { minLength: 2, maxLength: 6 }), key, steps).map(([plans, k, n]) =>
-    command(`submit a batch ${JSON.stringify(plans)} key ${k}`, n, (asked, world) => submitAll(asked, world, plans, k)),
+    command(`submit ${plans.map(planText).join("; ")} key ${k}`, n, (asked, world) => submitAll(asked, world, plans, k)),
   ),
 ];
 
@@ -191,12 +191,12 @@ async function takeAway(world: World, jobId: JobId, gone: boolean): Promise<void
 }
 
 /** A run of the model: commands that disturb nothing, or all of them. */
-export function commandsOf({ calm, replayPath }: { calm: boolean; replayPath?: string | undefined }) {
+export function commandsOf(calm: boolean) {
   const weighted = [...submitCommands, ...submitCommands, ...submitCommands, ...calmCommands];
   const all = (calm ? weighted : [...weighted, ...submitCommands, ...harshCommands]).map((one) =>
     calm ? one : one.map((c) => ({ ...c, run: (asked: Asked, world: World) => ((asked.disturbed = true), c.run(asked, world)), toString: c.toString })),
   );
-  return fc.commands(all, { maxCommands: 40, size: "max", ...(replayPath === undefined ? {} : { replayPath }) });
+  return fc.commands(all, { maxCommands: 40, size: "max" });
 }
 
 export function nothingAsked(): Asked {

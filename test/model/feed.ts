@@ -1,11 +1,8 @@
-import type { FeedRecord } from "../../engine/ports/table.ts";
-import type { Item } from "../../engine/ports/table.ts";
+import type { FeedRecord, Item } from "../../engine/ports/table.ts";
 import type { Sim } from "./sim.ts";
 
 /** One reader of the change feed, such as the lifecycle or the bus. */
 export interface FeedReader {
-  /** A batch failed so often that it is passed over, as the pumps do; counted so that nobody wonders. */
-  poisoned: number;
   /** What was committed and not delivered yet is lost, as what is older than a day. */
   lose(): number;
   /** The process died: what it was reading comes again, maybe with some that came before. */
@@ -17,6 +14,10 @@ export interface FeedOptions {
   sim: Sim;
   /** How many streams there are: records of one job stay in order, those of two jobs need not. */
   streams: number;
+  /** Whether there is a process to handle anything. */
+  isUp(): boolean;
+  /** A record was passed over that failed too often: events behind it come all the same. */
+  onPoison(): void;
   /** Handles records in order; rejects when they must come again. */
   handle(records: FeedRecord[]): Promise<{ failed: number[] }>;
 }
@@ -35,7 +36,7 @@ interface Stream {
   reading: object | null;
 }
 
-export function createFeedReader({ sim, streams, handle }: FeedOptions): FeedReader {
+export function createFeedReader({ sim, streams, isUp, onPoison, handle }: FeedOptions): FeedReader {
   const all = Array.from({ length: streams }, (): Stream => ({ records: [], cursor: 0, failures: 0, reading: null }));
   let position = 0;
 
@@ -49,6 +50,10 @@ export function createFeedReader({ sim, streams, handle }: FeedOptions): FeedRea
   }
 
   async function deliver(stream: Stream, reading: object): Promise<void> {
+    if (!isUp()) {
+      stream.reading = null;
+      return void sim.setTimer(sim.outside, RETRY_MS, () => pump(stream));
+    }
     const batch = stream.records.slice(stream.cursor, stream.cursor + 1 + sim.random.below(MAX_BATCH));
     const done = await handle(batch).then(({ failed }) => firstFailed(batch, failed), () => 0);
     if (stream.reading !== reading) return;
@@ -63,13 +68,12 @@ export function createFeedReader({ sim, streams, handle }: FeedOptions): FeedRea
     if (++stream.failures > MAX_FAILURES) {
       stream.failures = 0;
       stream.cursor++;
-      reader.poisoned++;
+      onPoison();
     }
     sim.setTimer(sim.outside, RETRY_MS, () => pump(stream));
   }
 
   const reader: FeedReader = {
-    poisoned: 0,
     add(item) {
       const stream = all[streamOf(item, streams)] as Stream;
       stream.records.push({ position: ++position, item });

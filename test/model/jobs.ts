@@ -24,7 +24,9 @@ export interface JobPlan {
   failAttempts: number;
 }
 
-const rarely = <T>(value: T) => fc.option(fc.constant(value), { freq: 8 });
+/** What happens now and then only. */
+const rarely = <T>(...values: T[]) =>
+  fc.oneof({ weight: 7, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fc.constantFrom(...values) });
 
 export const jobPlan: fc.Arbitrary<JobPlan> = fc.record({
   runtime: fc.constantFrom("stub" as const, "stub" as const, "stub-b" as const),
@@ -42,10 +44,37 @@ export const jobPlan: fc.Arbitrary<JobPlan> = fc.record({
   exitCode: fc.constantFrom(0, 0, 0, 1, 143),
   lines: fc.constantFrom(0, 0, 3),
   onTerm: fc.constantFrom("die" as const, "end" as const, "ignore" as const),
-  fail: fc.oneof({ weight: 6, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fc.constantFrom("IMAGE_PULL" as const, "RUNTIME_UNAVAILABLE" as const, "UNKNOWN" as const, "VALIDATION" as const) }),
+  fail: rarely("IMAGE_PULL" as const, "RUNTIME_UNAVAILABLE" as const, "UNKNOWN" as const, "VALIDATION" as const),
   endWith: rarely("OOM" as const),
   failAttempts: fc.constantFrom(1, 100),
 });
+
+/** What a plan differs in from the simplest, for people to read. */
+export function planText(plan: JobPlan): string {
+  const parts = Object.entries(plan).filter(([name, value]) => value !== SIMPLEST[name as keyof JobPlan]);
+  return parts.map(([name, value]) => `${name}=${value}`).join(" ");
+}
+
+const SIMPLEST: JobPlan = {
+  runtime: "stub",
+  lane: "a",
+  priority: 0,
+  key: null,
+  cleanup: "always",
+  timeoutSeconds: 3600,
+  graceSeconds: 0,
+  maxAttempts: 1,
+  delaySeconds: 0,
+  retryUserCode: false,
+  secret: null,
+  durationMs: 0,
+  exitCode: 0,
+  lines: 0,
+  onTerm: "die",
+  fail: null,
+  endWith: null,
+  failAttempts: 1,
+};
 
 /** The spec that a plan submits; the label tells whose it is. */
 export function specOf(plan: JobPlan, label: string): JobSpecInput {

@@ -40,22 +40,24 @@ export interface Played {
 }
 
 export interface PlayOptions {
-  replayPath?: string | undefined;
   /** Gets every call to a port, for whoever wants to read what happened. */
   trace?: ((text: string) => void) | undefined;
+  /** Once so many lives are over nothing more is played; default: no end. */
+  enough?: number | undefined;
 }
 
 /** One in so many runs disturbs nothing, and expects every job to end as planned. */
 const CALM_ONE_IN = 4;
 
 /** The model: whatever is asked for and whatever goes wrong, all that must hold does. */
-export function modelProperty(played: Played, { replayPath, trace }: PlayOptions = {}) {
-  const run = (calm: boolean) => fc.record({ setting: setting(calm), commands: commandsOf({ calm, replayPath }) });
+export function modelProperty(played: Played, { trace, enough = Number.POSITIVE_INFINITY }: PlayOptions = {}) {
+  const run = (calm: boolean) => fc.record({ setting: setting(calm), commands: commandsOf(calm) });
   const any = fc.oneof(
     { weight: 1, arbitrary: run(true) },
     { weight: CALM_ONE_IN - 1, arbitrary: run(false) },
   );
   return fc.asyncProperty(any, async ({ setting, commands }) => {
+    if (played.lives >= enough) return;
     const world = openWorld(setting);
     world.ports.trace = trace ?? null;
     try {

@@ -114,6 +114,8 @@ export function openWorld(setting: Setting): World {
     createFeedReader({
       sim,
       streams: setting.streams,
+      isUp: () => alive !== undefined,
+      onPoison: bus.forgive,
       handle: (records: FeedRecord[]) => inProcess(({ functions }) => invoke(functions[name], records)),
     });
   const feeds = setting.publishes ? [readerOf("changeFeed"), readerOf("publish")] : [readerOf("changeFeed")];
