@@ -30,7 +30,19 @@ export interface RunTask {
  * Starts an attempt on its runtime, or finds again what was started before. The token is durable before the runtime
  * is asked for anything; an attempt that is known to have been started is never submitted again.
  */
-export async function launchAttempt(ctx: EngineContext, { jobId, attempt, token }: RunTask): Promise<void> {
+export async function launchAttempt(ctx: EngineContext, task: RunTask): Promise<void> {
+  // Before the dispatch is on record: a stop that finds it there must find the launch here, and not settle it as lost.
+  const inflight = ctx.inflight.begin(task.jobId, task.attempt);
+  try {
+    await launch(ctx, task, inflight);
+  } finally {
+    inflight.end();
+  }
+}
+
+type Launching = ReturnType<EngineContext["inflight"]["begin"]>;
+
+async function launch(ctx: EngineContext, { jobId, attempt, token }: RunTask, inflight: Launching): Promise<void> {
   const before = await readLife(ctx.ledger, jobId);
   if (before === undefined || before.job.attempt !== attempt) return completeToken(ctx, token);
   const name = externalName(jobId, before.job.name, attempt);
@@ -41,13 +53,16 @@ export async function launchAttempt(ctx: EngineContext, { jobId, attempt, token 
   const { life, effects } = await advance(ctx.ledger, jobId, { move: occurrence, extras: masks, known: before });
   if (effects.includes("complete-token")) return completeToken(ctx, token);
   if (life.attempt?.externalRef) return resume(ctx, life);
-  if (life.job.cancelRequestedAt !== null || life.attempt?.stop) return stopAttempt(ctx, jobId, attempt);
+  if (life.job.cancelRequestedAt !== null || life.attempt?.stop) {
+    inflight.end();
+    return stopAttempt(ctx, jobId, attempt);
+  }
   if (prepared instanceof LongshoreError) {
     const failure = failureOf(prepared, (text) => text);
     // What an earlier launch of this attempt has started goes on, whatever cannot be had any more now.
     return await settle(ctx, life, { failure, mayRun: before.attempt !== null });
   }
-  await submit(ctx, life, { ...prepared, again: before.attempt !== null });
+  await submit(ctx, life, { ...prepared, inflight, again: before.attempt !== null });
 }
 
 interface Prepared {
@@ -114,12 +129,11 @@ async function logLinesBefore(ctx: EngineContext, jobId: JobId, attempt: number)
 async function submit(
   ctx: EngineContext,
   life: Life,
-  { launch, mask, again }: Prepared & { again: boolean },
+  { launch, mask, inflight, again }: Prepared & { inflight: Launching; again: boolean },
 ): Promise<void> {
   const { job } = life;
   const { jobId, attempt } = job;
   const runtime = ctx.runtimes.get(job.runtime);
-  const inflight = ctx.inflight.begin(jobId, attempt);
   const recorder = createRecorder(ctx, jobId);
   const report = (news: LaunchReport) => {
     if (news.progress !== undefined) return ctx.inflight.progress(jobId, news);
