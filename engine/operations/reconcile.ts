@@ -1,6 +1,7 @@
 import type { EngineContext } from "../context.ts";
 import { isKept } from "../decide.ts";
 import { advance } from "../ledger/advance.ts";
+import { publishAccepted } from "../ledger/batch.ts";
 import { readActive, readLife } from "../ledger/read.ts";
 import type { JobRecord, Life } from "../ledger/records.ts";
 import { executionName } from "../naming.ts";
@@ -45,6 +46,7 @@ export async function reconcile(ctx: EngineContext, options: ReconcileOptions): 
       if (life !== undefined && isLeftAlone(ctx, life.job, options) && (await repair(ctx, life))) report.repaired++;
     });
   }
+  await attempt(report, "batches", () => publishAccepted(ctx.ledger));
   for (const runtime of ctx.runtimes.all()) {
     await attempt(report, runtime.name, () => wakeParked(ctx, runtime.name));
     await attempt(report, runtime.name, () => admitWaiting(ctx, runtime.name));

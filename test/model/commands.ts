@@ -8,6 +8,7 @@ import { cancelJob, retryJob } from "../../engine/operations/control.ts";
 import { observeExit } from "../../engine/operations/observe.ts";
 import { replayDeadLetter } from "../../engine/operations/replay.ts";
 import { submitBatch, submitJob } from "../../engine/operations/submit.ts";
+import type { Seen } from "./invariants.ts";
 import { type JobPlan, jobPlan, planText, specOf } from "./jobs.ts";
 import { NO_FAULTS } from "./ports.ts";
 import { happen, happenUntil } from "./check-step.ts";
@@ -84,9 +85,9 @@ async function send(world: World, submit: Submit): Promise<void> {
 }
 
 /** One of the accepted jobs, by a number that was drawn before there were any. */
-function pick(world: World, at: number): JobId | undefined {
-  const ids = [...world.invariants.jobs.keys()];
-  return ids[at % Math.max(1, ids.length)] as JobId | undefined;
+function pick(world: World, at: number, fits: (seen: Seen) => boolean = () => true): JobId | undefined {
+  const found = [...world.invariants.jobs.values()].filter(fits);
+  return found[at % Math.max(1, found.length)]?.jobId as JobId | undefined;
 }
 
 const steps = fc.nat(40);
@@ -101,7 +102,15 @@ const submitCommands: fc.Arbitrary<ModelCommand>[] = [
   ),
 ];
 
+/** More jobs than one commit can hold: such a batch is staged. */
+const STAGED = 26;
+
 const calmCommands: fc.Arbitrary<ModelCommand>[] = [
+  fc.tuple(fc.array(jobPlan, { minLength: 2, maxLength: 4 }), key, steps).map(([plans, k, n]) =>
+    command(`submit ${STAGED} of ${plans.map(planText).join("; ")} key ${k}`, n, (asked, world) =>
+      submitAll(asked, world, Array.from({ length: STAGED }, (_, i) => plans[i % plans.length] as JobPlan), k),
+    ),
+  ),
   fc.tuple(at, steps).map(([a, n]) => command(`send submit ${a} again`, n, (asked, world) => {
     const submit = [...asked.submits.values()].filter(({ key: k }) => k !== null)[a % 3];
     if (submit !== undefined) begin(send(world, submit));
@@ -112,13 +121,19 @@ const calmCommands: fc.Arbitrary<ModelCommand>[] = [
     asked.cancelled.add(jobId);
     begin(world.run((ctx) => cancelJob(ctx, jobId, "model")));
   })),
-  fc.tuple(at, fc.boolean(), steps).map(([a, byHand, n]) => command(`${byHand ? "retry" : "replay"} job ${a}`, n, (asked, world) => {
-    const jobId = pick(world, a);
-    if (jobId === undefined) return;
-    const options = { caller: "model" };
-    if (byHand) asked.again.set(jobId, (asked.again.get(jobId) ?? 0) + 1);
-    begin(world.run((ctx) => (byHand ? retryJob(ctx, jobId, options) : replayDeadLetter(ctx, jobId, options))));
-  })),
+  fc.tuple(at, fc.boolean(), steps).map(([a, byHand, n]) =>
+    command(`${byHand ? "retry" : "replay twice"} failed job ${a}`, n, (asked, world) => {
+      const jobId = pick(world, a, ({ types }) => types.includes("DEAD_LETTERED"));
+      if (jobId === undefined) return;
+      const options = { caller: "model" };
+      if (byHand) {
+        asked.again.set(jobId, (asked.again.get(jobId) ?? 0) + 1);
+        return begin(world.run((ctx) => retryJob(ctx, jobId, options)));
+      }
+      begin(world.run((ctx) => replayDeadLetter(ctx, jobId, options)));
+      begin(world.run((ctx) => replayDeadLetter(ctx, jobId, options)));
+    }),
+  ),
   fc.constantFrom(10, 1000, 5000, 60_000).map((ms) => ({
     ...command(`${ms} ms pass`, 0, () => undefined),
     run: (_asked, world) => happenUntil(world, world.sim.nowMs() + ms),
@@ -132,6 +147,12 @@ const calmCommands: fc.Arbitrary<ModelCommand>[] = [
 ];
 
 const harshCommands: fc.Arbitrary<ModelCommand>[] = [
+  fc.tuple(at, fc.integer({ min: 1, max: 3 }), steps).map(([a, attempt, n]) =>
+    command(`requeue attempt ${attempt} of job ${a} out of turn`, n, (_, world) => {
+      const jobId = pick(world, a, ({ types }) => types.includes("RETRY_SCHEDULED"));
+      if (jobId !== undefined) begin(world.task("${FinalizeFunction}", { step: "requeue", input: { jobId, attempt } }));
+    }),
+  ),
   fc.tuple(fc.constantFrom(0, 0, 2000, 100_000), steps).map(([ms, n]) => command(`crash, ${ms} ms down`, n, (_, world) => down(world, ms, () => world.crash()))),
   fc.tuple(fc.nat(20), steps).map(([between, n]) => ({
     ...command(`stop, ${between} steps, then die`, n, () => undefined),
@@ -173,7 +194,10 @@ const harshCommands: fc.Arbitrary<ModelCommand>[] = [
 function down(world: World, ms: number, die: () => void): void {
   die();
   const boot = () => {
-    if (world.boot()) begin(world.sweep(0));
+    if (!world.boot()) return;
+    begin(world.sweep(0));
+    // Two instances that are started at once.
+    if (world.sim.random.chance(0.3)) begin(world.sweep(0));
   };
   if (ms === 0) boot();
   else world.sim.setTimer(world.sim.outside, ms, boot);

@@ -3,7 +3,7 @@ import type { AttemptRecord, JobRecord } from "../../engine/ledger/records.ts";
 import { isTerminal } from "../../engine/states.ts";
 import type { Asked, Submit } from "./commands.ts";
 import type { Seen } from "./invariants.ts";
-import { expectedOf } from "./jobs.ts";
+import { expectedOf, type JobPlan } from "./jobs.ts";
 import type { World } from "./world.ts";
 
 /** What holds when everything has come to its end. @throws Violation */
@@ -89,13 +89,32 @@ function checkKeys({ invariants }: World, { submits }: Asked, jobs: Seen[]): voi
   for (const [key, of] of labels) if (of.size > 1) invariants.fail(`${[...of].join(" and ")} were accepted under ${key}`);
 }
 
+/** From the end of a command to the record of its output, ms, where nothing was disturbed. */
+const MAX_COLLECTING_MS = 120_000;
+
+function checkCalmJob({ invariants }: World, { jobId, events }: Seen, plan: JobPlan): void {
+  for (const [n, { type, at, data }] of events.entries()) {
+    if (type !== "LOGS_COLLECTED") continue;
+    const before = events.findLast((event, m) => m < n && event.type === "EXITED");
+    const ms = Date.parse(at) - Date.parse(before?.at ?? at);
+    if (ms > MAX_COLLECTING_MS) invariants.fail(`${jobId} was collected ${ms} ms after its end`);
+    const started = events.some(({ type: of, attempt }, m) => m < n && of === "STARTED" && attempt === before?.attempt);
+    // A command that is asked to end may say one line more.
+    if (started && Number(data.lines) < plan.lines) invariants.fail(`${jobId} wrote ${plan.lines} lines, ${data.lines} were kept`);
+  }
+}
+
 /** Where nothing was disturbed every job ends as its plan says. */
-function checkCalm({ invariants }: World, { submits, cancelled }: Asked, records: ReadonlyMap<string, JobRecord>): void {
+function checkCalm(world: World, { submits, cancelled }: Asked, records: ReadonlyMap<string, JobRecord>): void {
+  const { invariants, failures } = world;
+  if (failures.length > 0) invariants.fail(`something failed though nothing was disturbed: ${failures[0]}`);
   for (const submit of submits.values()) {
     const jobs = [...records.values()].filter(({ labels }) => labels.submit === submit.label);
     for (const job of jobs) {
       const plan = submit.plans.length === 1 ? submit.plans[0] : undefined;
       if (plan === undefined || cancelled.has(job.jobId)) continue;
+      const seen = invariants.jobs.get(job.jobId);
+      if (seen !== undefined) checkCalmJob(world, seen, plan);
       const expected = expectedOf(plan);
       const found = { status: job.status, attempts: job.attempt, category: job.error?.category ?? null };
       if (JSON.stringify(found) !== JSON.stringify(expected))

@@ -1,7 +1,7 @@
 import type { EventRecord, JobRecord } from "../../engine/ledger/records.ts";
 import { type LedgerLimits, shardBound } from "../../engine/ledger/ledger.ts";
 import type { Item, Key } from "../../engine/ports/table.ts";
-import { isDeadLettered, isTerminal, phaseOrder, type Status } from "../../engine/states.ts";
+import { isTerminal, phaseOrder, type Status } from "../../engine/states.ts";
 import type { MemoryTable, Write } from "../lab/memory-table.ts";
 import { createCounters } from "./counters.ts";
 
@@ -15,6 +15,7 @@ export interface Seen {
   jobId: string;
   /** The types of its events, in order. */
   types: string[];
+  events: EventRecord[];
   terminalEvents: number;
   /** Who submitted it, as its label says. */
   label: string;
@@ -60,7 +61,7 @@ export function createInvariants(limits: LedgerLimits, table: () => MemoryTable)
   function accept(job: JobRecord): void {
     if (jobs.has(job.jobId)) fail(`${job.jobId} was accepted twice`);
     const label = job.labels[SUBMIT_LABEL] ?? "";
-    jobs.set(job.jobId, { jobId: job.jobId, types: [], terminalEvents: 0, label, retryOf: job.retryOf });
+    jobs.set(job.jobId, { jobId: job.jobId, types: [], events: [], terminalEvents: 0, label, retryOf: job.retryOf });
   }
 
   function checkQueueBound(touched: Iterable<Key>): void {
@@ -110,7 +111,7 @@ export function createInvariants(limits: LedgerLimits, table: () => MemoryTable)
     const { jobId, status } = after;
     if (after.slotShard !== null || after.queueShard !== null) fail(`${said}: it still holds a place`);
     if (events.at(-1)?.type !== status) fail(`${said}: the last event is ${events.at(-1)?.type}`);
-    const dead = isTerminal(status) && isDeadLettered(status);
+    const dead = status === "FAILED" || status === "TIMED_OUT";
     if (dead !== events.some(({ type }) => type === "DEAD_LETTERED")) fail(`${said}: the DEAD_LETTERED event is wrong`);
     const key = (sk: string) => ({ pk: `JOB#${jobId}`, sk });
     if (dead !== (table().peek(key("DEAD_LETTER")) !== undefined)) fail(`${said}: the dead letter is wrong`);
@@ -123,7 +124,10 @@ export function createInvariants(limits: LedgerLimits, table: () => MemoryTable)
   function checkEvent(event: EventRecord): void {
     const seen = jobs.get(event.jobId);
     if (seen === undefined) return fail(`${event.jobId} has an event but was never accepted`);
+    if (event.type === "RETRY_SCHEDULED" && seen.types.includes("CANCEL_REQUESTED"))
+      fail(`${event.jobId} is to be tried again after its cancel`);
     seen.types.push(event.type);
+    seen.events.push(event);
     if (event.seq !== seen.types.length) fail(`${event.jobId}: event ${event.seq} is number ${seen.types.length}`);
     if (isTerminal(event.type as Status)) seen.terminalEvents++;
     if (seen.terminalEvents > 1) fail(`${event.jobId} ended twice`);
@@ -155,7 +159,7 @@ export function createInvariants(limits: LedgerLimits, table: () => MemoryTable)
         const item = after ?? before;
         if (item === undefined || change.kind === "check") continue;
         if (counters.isCounter(item.pk)) touch({ pk: item.pk, sk: item.sk });
-        if (item.pk.startsWith("BATCH#") && before === undefined && after !== undefined) {
+        if (item.pk.startsWith("BATCH#") && item.sk !== "UNPUBLISHED" && before === undefined && after !== undefined) {
           accepted = true;
           for (const jobId of after.jobIds as string[]) {
             const job = table().peek({ pk: `JOB#${jobId}`, sk: "JOB" });

@@ -26,8 +26,10 @@ export function createObjects(nowMs: () => number): Objects {
       };
     },
     async head(key) {
-      const { bytes: _bytes, ...info } = stored.get(key) ?? {};
-      return info.key === undefined ? undefined : (info as ObjectInfo);
+      const object = stored.get(key);
+      if (object === undefined) return undefined;
+      const { bytes: _bytes, ...info } = object;
+      return info;
     },
     async delete(key) {
       stored.delete(key);

@@ -45,9 +45,9 @@ export function portsOf(outside: Outside, process: Process): PortsOfProcess {
   return {
     table: {
       get: (key) =>
-        ports.call(process, { port: "table", name: () => `get ${key.pk} ${key.sk}`, effect: () => table.get(key) }),
+        ports.call(process, { port: "table", name: () => `get ${key.pk} ${key.sk}`, effect: () => table.get(key), mayHang: true }),
       query: (query) =>
-        ports.call(process, { port: "table", name: () => `query ${query.pk}`, effect: () => table.query(query) }),
+        ports.call(process, { port: "table", name: () => `query ${query.pk}`, effect: () => table.query(query), mayHang: true }),
       commit: (changes) =>
         ports.call(process, {
           port: "table",
@@ -94,7 +94,7 @@ function runtimeOf({ ports, sim }: Outside, process: Process, place: Place): Run
   const { adapter } = place;
   const { name } = adapter;
   const call = <T>(what: string, effect: () => T | Promise<T>): Promise<T> =>
-    ports.call<T>(process, { port: "runtime", name: () => `${name} ${what}`, effect });
+    ports.call<T>(process, { port: "runtime", name: () => `${name} ${what}`, effect, mayHang: true });
   return {
     ...adapter,
     async submit(launch, signal) {

@@ -12,19 +12,23 @@ export interface Faults {
   runtime: number;
   /** The orchestrator, the object store, the sealer, the secrets, the bus. */
   others: number;
+  /** How often an answer takes so long that retries and sweeps come in between. */
+  held: number;
   /** How often an answer is late, so that other things happen between the effect of a call and its answer. */
   late: number;
 }
 
-export const NO_FAULTS: Faults = { table: 0, runtime: 0, others: 0, late: 0 };
+export const NO_FAULTS: Faults = { table: 0, runtime: 0, others: 0, held: 0, late: 0 };
 
-export type PortName = keyof Omit<Faults, "late">;
+export type PortName = keyof Omit<Faults, "late" | "held">;
 
 /** A call to a port: what it does, and what it is called in a trace. */
 export interface Call<T> {
   port: PortName;
   name: () => string;
   effect: () => T | Promise<T>;
+  /** Whether its answer may take very long. */
+  mayHang?: boolean;
   /** Whether the call may still take effect after the process that made it has died. */
   outlives?: boolean;
 }
@@ -43,6 +47,7 @@ export interface Ports {
 }
 
 const OUTLIVES = 0.3;
+const MAX_HELD_MS = 90_000;
 
 export function createPorts(sim: Sim): Ports {
   const { random } = sim;
@@ -60,11 +65,12 @@ export function createPorts(sim: Sim): Ports {
   const ports: Ports = {
     faults: { ...NO_FAULTS },
     trace: null,
-    call<T>(process: Process, { port, name, effect, outlives = false }: Call<T>): Promise<T> {
+    call<T>(process: Process, { port, name, effect, mayHang = false, outlives = false }: Call<T>): Promise<T> {
       return new Promise<T>((resolve, reject) => {
         const answer = (settle: () => void) => {
           if (process.dead) return;
-          if (random.chance(ports.faults.late)) sim.enqueue(process, settle);
+          if (mayHang && random.chance(ports.faults.held)) sim.setTimer(process, 1 + random.below(MAX_HELD_MS), settle);
+          else if (random.chance(ports.faults.late)) sim.enqueue(process, settle);
           else settle();
         };
         const pending = underWay.get(process) ?? new Set();

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { commandsOf, nothingAsked, type Asked } from "./commands.ts";
 import { checkEnd } from "./final.ts";
 import { NO_FAULTS } from "./ports.ts";
-import { settle } from "./settle.ts";
+import { settle, settleUnswept } from "./settle.ts";
 import { openWorld, type Setting, type World } from "./world.ts";
 
 const setting = (calm: boolean): fc.Arbitrary<Setting> =>
@@ -23,6 +23,7 @@ const setting = (calm: boolean): fc.Arbitrary<Setting> =>
           table: fc.constantFrom(0, 0.02, 0.1),
           runtime: fc.constantFrom(0, 0.05, 0.2),
           others: fc.constantFrom(0, 0.02, 0.1),
+          held: fc.constantFrom(0, 0, 0.02),
           late: fc.constantFrom(0, 0.3, 0.8),
         }),
   });
@@ -74,6 +75,7 @@ export function modelProperty(played: Played, { trace, enough = Number.POSITIVE_
 async function play(world: World, commands: Iterable<fc.AsyncCommand<Asked, World>>): Promise<void> {
   const asked = nothingAsked();
   await fc.asyncModelRun(() => ({ model: asked, real: world }), commands);
+  if (!asked.disturbed) await settleUnswept(world);
   await settle(world);
   checkEnd(world, asked);
 }

@@ -53,6 +53,8 @@ export interface World {
   readonly feeds: readonly FeedReader[];
   readonly bus: ModelBus;
   readonly invariants: Invariants;
+  /** What the orchestrator and the feed asked for and was refused by an error. */
+  readonly failures: string[];
   /** Runs work in the process that is alive; rejects when that dies or none is. */
   run<T>(work: (ctx: EngineContext) => Promise<T>): Promise<T>;
   /** Runs a task of the lifecycle, as the orchestrator does. */
@@ -103,9 +105,14 @@ export function openWorld(setting: Setting): World {
   const onStart = createStarts({ table, invariants, places: () => places, overlap: setting.overlap });
   const { maxConcurrent } = setting;
   const places = RUNTIMES.map((name) => createPlace({ name, sim, ownership, maxConcurrent, onStart }));
+  const failures: string[] = [];
+  const noted = <T>(work: Promise<T>): Promise<T> => {
+    work.catch((error: unknown) => failures.push(String(error)));
+    return work;
+  };
   const task = (functionName: string, payload: unknown) =>
     inProcess(({ functions }) =>
-      invoke(functionName.includes("Dispatch") ? functions.dispatch : functions.finalize, payload),
+      noted(invoke(functionName.includes("Dispatch") ? functions.dispatch : functions.finalize, payload)),
     );
   const { durable, patience } = setting;
   const machine = createStateMachine({ definition, sim, durable, patience, invoke: task });
@@ -116,7 +123,7 @@ export function openWorld(setting: Setting): World {
       streams: setting.streams,
       isUp: () => alive !== undefined,
       onPoison: bus.forgive,
-      handle: (records: FeedRecord[]) => inProcess(({ functions }) => invoke(functions[name], records)),
+      handle: (records: FeedRecord[]) => inProcess(({ functions }) => noted(invoke(functions[name], records))),
     });
   const feeds = setting.publishes ? [readerOf("changeFeed"), readerOf("publish")] : [readerOf("changeFeed")];
   const objects = createObjects(sim.nowMs);
@@ -141,10 +148,13 @@ export function openWorld(setting: Setting): World {
     feeds,
     bus,
     invariants,
+    failures,
     task,
     run: (work) => inProcess(({ ctx }) => work(ctx)),
     async sweep(quietMs) {
       await inProcess(({ functions }) => invoke(functions.reconcile, { touchedBefore: sim.nowMs() - quietMs }));
+      // Not by a home that has just been opened, as in `local/home.ts`.
+      if (quietMs > 0) table.sweepExpired(Math.floor(sim.nowMs() / 1000));
     },
     crash() {
       if (alive === undefined) return;
