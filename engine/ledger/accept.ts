@@ -4,15 +4,7 @@ import type { JobSpec } from "../spec/schema.ts";
 import { publishBatch } from "./batch.ts";
 import { secondsUntilRoom } from "./drain.ts";
 import { eventChange, jobItem } from "./items.ts";
-import {
-  batchKey,
-  idempotencyKey,
-  queueKey,
-  sealedKey,
-  specKey,
-  unpublishedIndex,
-  unpublishedKey,
-} from "./keys.ts";
+import { batchKey, idempotencyKey, queueKey, sealedKey, specKey, unpublishedIndex, unpublishedKey } from "./keys.ts";
 import { laneChanges } from "./lanes.ts";
 import { type Ledger, shardBound } from "./ledger.ts";
 import type { EventRecord, JobRecord } from "./records.ts";

@@ -87,7 +87,8 @@ export function createCounters(limits: LedgerLimits): Counters {
         for (const [name, n] of Object.entries(expected.get(`${key.pk} ${key.sk}`) ?? { count: 0 })) {
           const stored = Number(item?.[name] ?? 0);
           if (stored !== n) return `the counter ${key.pk} ${key.sk} says ${name} ${stored}, the jobs say ${n}`;
-          if (name === "count" && n > boundOf(key)) return `the counter ${key.pk} is ${n}, its bound is ${boundOf(key)}`;
+          if (name === "count" && n > boundOf(key))
+            return `the counter ${key.pk} is ${n}, its bound is ${boundOf(key)}`;
         }
       }
       return undefined;

@@ -55,7 +55,10 @@ export function createFeedReader({ sim, streams, isUp, onPoison, handle }: FeedO
       return void sim.setTimer(sim.outside, RETRY_MS, () => pump(stream));
     }
     const batch = stream.records.slice(stream.cursor, stream.cursor + 1 + sim.random.below(MAX_BATCH));
-    const done = await handle(batch).then(({ failed }) => firstFailed(batch, failed), () => 0);
+    const done = await handle(batch).then(
+      ({ failed }) => firstFailed(batch, failed),
+      () => 0,
+    );
     if (stream.reading !== reading) return;
     stream.reading = null;
     if (done === batch.length) {

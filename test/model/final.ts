@@ -1,7 +1,7 @@
 import { jobKey, masksKey, sealedKey } from "../../engine/ledger/keys.ts";
 import type { AttemptRecord, JobRecord } from "../../engine/ledger/records.ts";
 import { isTerminal } from "../../engine/states.ts";
-import type { Asked, Submit } from "./commands.ts";
+import type { Asked, Submit } from "./asked.ts";
 import type { Seen } from "./invariants.ts";
 import { expectedOf, type JobPlan } from "./jobs.ts";
 import type { World } from "./world.ts";
@@ -21,7 +21,11 @@ export function checkEnd(world: World, asked: Asked): void {
   }
   checkPlaces(world, records);
   for (const submit of asked.submits.values()) {
-    checkSubmit(world, submit, jobs.filter(({ label, retryOf }) => label === submit.label && retryOf === null));
+    checkSubmit(
+      world,
+      submit,
+      jobs.filter(({ label, retryOf }) => label === submit.label && retryOf === null),
+    );
   }
   checkKeys(world, asked, jobs);
   for (const { jobId } of jobs) {
@@ -56,7 +60,8 @@ function checkAttempt({ table, invariants, places }: World, job: JobRecord, atte
   const fail = (text: string) => invariants.fail(`${job.jobId}#${attempt} ${text}`);
   if (record.exit === null) return fail("has no end on record");
   if (record.token !== null) fail("still has a token");
-  const isKept = attempt === job.attempt && (job.cleanup === "never" || (job.cleanup === "onSuccess" && job.status !== "SUCCEEDED"));
+  const isKept =
+    attempt === job.attempt && (job.cleanup === "never" || (job.cleanup === "onSuccess" && job.status !== "SUCCEEDED"));
   if (!isKept && table.peek(masksKey(job.jobId, attempt)) !== undefined) fail("still has the values to mask");
   const truth = places.map((place) => place.truth(record.externalName)).find((status) => status !== undefined);
   if (truth !== undefined && record.exit.failure === null && record.exit.exitCode !== truth.exitCode)
@@ -66,7 +71,9 @@ function checkAttempt({ table, invariants, places }: World, job: JobRecord, atte
 /** Nothing is left but what is kept on purpose, and that has ended. */
 function checkPlaces({ places, invariants }: World, records: ReadonlyMap<string, JobRecord>): void {
   const kept = new Set(
-    [...records.values()].filter(({ cleanup, status }) => cleanup === "never" || (cleanup === "onSuccess" && status !== "SUCCEEDED")).map(({ externalName }) => externalName),
+    [...records.values()]
+      .filter(({ cleanup, status }) => cleanup === "never" || (cleanup === "onSuccess" && status !== "SUCCEEDED"))
+      .map(({ externalName }) => externalName),
   );
   for (const place of places)
     for (const name of place.names()) if (!kept.has(name)) invariants.fail(`${name} was left on the runtime`);
@@ -76,7 +83,8 @@ function checkSubmit({ invariants }: World, { label, plans, key, answer }: Submi
   const n = accepted.length;
   if (n !== 0 && n !== plans.length) invariants.fail(`${label}: ${n} of ${plans.length} jobs were accepted`);
   if (answer === "refused" && n > 0) invariants.fail(`${label} was refused and has left ${n} jobs`);
-  if (answer === "accepted" && n === 0 && key === null) invariants.fail(`${label} was accepted and there is nothing of it`);
+  if (answer === "accepted" && n === 0 && key === null)
+    invariants.fail(`${label} was accepted and there is nothing of it`);
 }
 
 function checkKeys({ invariants }: World, { submits }: Asked, jobs: Seen[]): void {
@@ -86,7 +94,8 @@ function checkKeys({ invariants }: World, { submits }: Asked, jobs: Seen[]): voi
     if (key == null || retryOf !== null) continue;
     labels.set(key, (labels.get(key) ?? new Set()).add(label));
   }
-  for (const [key, of] of labels) if (of.size > 1) invariants.fail(`${[...of].join(" and ")} were accepted under ${key}`);
+  for (const [key, of] of labels)
+    if (of.size > 1) invariants.fail(`${[...of].join(" and ")} were accepted under ${key}`);
 }
 
 /** From the end of a command to the record of its output, ms, where nothing was disturbed. */
@@ -100,7 +109,8 @@ function checkCalmJob({ invariants }: World, { jobId, events }: Seen, plan: JobP
     if (ms > MAX_COLLECTING_MS) invariants.fail(`${jobId} was collected ${ms} ms after its end`);
     const started = events.some(({ type: of, attempt }, m) => m < n && of === "STARTED" && attempt === before?.attempt);
     // A command that is asked to end may say one line more.
-    if (started && Number(data.lines) < plan.lines) invariants.fail(`${jobId} wrote ${plan.lines} lines, ${data.lines} were kept`);
+    if (started && Number(data.lines) < plan.lines)
+      invariants.fail(`${jobId} wrote ${plan.lines} lines, ${data.lines} were kept`);
   }
 }
 

@@ -1,5 +1,5 @@
-import type { EventRecord, JobRecord } from "../../engine/ledger/records.ts";
 import { type LedgerLimits, shardBound } from "../../engine/ledger/ledger.ts";
+import type { EventRecord, JobRecord } from "../../engine/ledger/records.ts";
 import type { Item, Key } from "../../engine/ports/table.ts";
 import { isTerminal, phaseOrder, type Status } from "../../engine/states.ts";
 import type { MemoryTable, Write } from "../lab/memory-table.ts";
@@ -87,7 +87,10 @@ export function createInvariants(limits: LedgerLimits, table: () => MemoryTable)
     if (isTerminal(before.status)) {
       const { cleanupPending, phase, version, seq, lastHeartbeatAt, ...rest } = after;
       const same = { ...before, cleanupPending, phase, version, seq, lastHeartbeatAt };
-      if (JSON.stringify(same) !== JSON.stringify({ ...before, ...rest, cleanupPending, phase, version, seq, lastHeartbeatAt }))
+      if (
+        JSON.stringify(same) !==
+        JSON.stringify({ ...before, ...rest, cleanupPending, phase, version, seq, lastHeartbeatAt })
+      )
         fail(`${said}: something of a job that has ended changed`);
     }
     if (after.attempt !== before.attempt) {
@@ -101,7 +104,10 @@ export function createInvariants(limits: LedgerLimits, table: () => MemoryTable)
     if (before.cancelRequestedAt !== null && after.cancelRequestedAt !== before.cancelRequestedAt)
       fail(`${said}: a cancel was forgotten`);
     const last = events.at(-1);
-    if (last !== undefined && (last.status !== after.status || last.phase !== after.phase || last.attempt !== after.attempt))
+    if (
+      last !== undefined &&
+      (last.status !== after.status || last.phase !== after.phase || last.attempt !== after.attempt)
+    )
       fail(`${said}: its last event says ${last.status}/${last.phase}#${last.attempt}`);
     if (isTerminal(after.status) && !isTerminal(before.status)) checkEnd(said, after, events);
     if (after.status !== before.status && (isTerminal(after.status) || after.status === "RETRYING")) ended.push(after);
@@ -131,7 +137,12 @@ export function createInvariants(limits: LedgerLimits, table: () => MemoryTable)
     if (event.seq !== seen.types.length) fail(`${event.jobId}: event ${event.seq} is number ${seen.types.length}`);
     if (isTerminal(event.type as Status)) seen.terminalEvents++;
     if (seen.terminalEvents > 1) fail(`${event.jobId} ended twice`);
-    if (seen.terminalEvents === 1 && !isTerminal(event.type as Status) && event.type !== "CLEANED_UP" && event.type !== "ORPHAN_DETECTED")
+    if (
+      seen.terminalEvents === 1 &&
+      !isTerminal(event.type as Status) &&
+      event.type !== "CLEANED_UP" &&
+      event.type !== "ORPHAN_DETECTED"
+    )
       fail(`${event.jobId}: ${event.type} after its end`);
   }
 

@@ -115,7 +115,12 @@ export interface Expected {
 
 /** How a job ends that nobody disturbs. */
 export function expectedOf(plan: JobPlan): Expected {
-  const retried = new Set(["IMAGE_PULL", "RUNTIME_UNAVAILABLE", "UNKNOWN", ...(plan.retryUserCode ? ["USER_CODE"] : [])]);
+  const retried = new Set([
+    "IMAGE_PULL",
+    "RUNTIME_UNAVAILABLE",
+    "UNKNOWN",
+    ...(plan.retryUserCode ? ["USER_CODE"] : []),
+  ]);
   for (let attempt = 1; ; attempt++) {
     const category = categoryOf(plan, attempt);
     if (category === null) return { status: "SUCCEEDED", attempts: attempt, category };

@@ -4,10 +4,11 @@ import { loadMutant } from "./mutants/mutate.ts";
 
 // npm run model -- --lives N --seed S        plays N lives, on every processor
 // npm run model -- --seed S --path P         plays one run again and tells every call of it
-// npm run model -- --mutants [--lives N]     plays every broken engine until it is caught, N lives at most
+// npm run model -- --mutants [NAME…] [--lives N]   plays broken engines until they are caught, N lives at most
 // npm run model -- … --mutant NAME           the same with one broken engine
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     lives: { type: "string" },
     seed: { type: "string" },
@@ -28,13 +29,13 @@ if (values.mutant !== undefined) {
 
 // Only now: whatever loads the engine loads the mutant.
 if (values.path !== undefined) {
-  const { playAgain } = await import("./command.ts");
+  const { playAgain } = await import("./play.ts");
   process.exitCode = await playAgain({ seed, path: values.path, mutant: values.mutant });
 } else if (values.mutants) {
   const { runMutants } = await import("./mutants/run.ts");
-  process.exitCode = await runMutants({ seed, lives: lives ?? 20_000 });
+  process.exitCode = await runMutants({ seed, lives: lives ?? 20_000, names: positionals });
 } else {
-  const { playLives } = await import("./command.ts");
+  const { playLives } = await import("./play.ts");
   const workers = number("workers", values.workers) ?? undefined;
   process.exitCode = await playLives({ seed, lives: lives ?? 200_000, mutant: values.mutant, workers });
 }

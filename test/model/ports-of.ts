@@ -45,9 +45,19 @@ export function portsOf(outside: Outside, process: Process): PortsOfProcess {
   return {
     table: {
       get: (key) =>
-        ports.call(process, { port: "table", name: () => `get ${key.pk} ${key.sk}`, effect: () => table.get(key), mayHang: true }),
+        ports.call(process, {
+          port: "table",
+          name: () => `get ${key.pk} ${key.sk}`,
+          effect: () => table.get(key),
+          mayHang: true,
+        }),
       query: (query) =>
-        ports.call(process, { port: "table", name: () => `query ${query.pk}`, effect: () => table.query(query), mayHang: true }),
+        ports.call(process, {
+          port: "table",
+          name: () => `query ${query.pk}`,
+          effect: () => table.query(query),
+          mayHang: true,
+        }),
       commit: (changes) =>
         ports.call(process, {
           port: "table",
@@ -58,18 +68,58 @@ export function portsOf(outside: Outside, process: Process): PortsOfProcess {
       close: async () => undefined,
     },
     objects: {
-      put: (key, body) => others(() => `put ${key}`, () => objects.put(key, body)),
-      get: (key, range) => others(() => `get ${key}`, () => objects.get(key, range)),
-      head: (key) => others(() => `head ${key}`, () => objects.head(key)),
-      delete: (key) => others(() => `delete ${key}`, () => objects.delete(key)),
+      put: (key, body) =>
+        others(
+          () => `put ${key}`,
+          () => objects.put(key, body),
+        ),
+      get: (key, range) =>
+        others(
+          () => `get ${key}`,
+          () => objects.get(key, range),
+        ),
+      head: (key) =>
+        others(
+          () => `head ${key}`,
+          () => objects.head(key),
+        ),
+      delete: (key) =>
+        others(
+          () => `delete ${key}`,
+          () => objects.delete(key),
+        ),
       list: (prefix) => objects.list(prefix),
     },
     sealer: {
-      seal: (plain, context) => others(() => "seal", () => sealer.seal(plain, context)),
-      open: (sealed, context) => others(() => "open", () => sealer.open(sealed, context)),
-      digest: (data, context) => others(() => "digest", () => sealer.digest(data, context)),
+      seal: (plain, context) =>
+        others(
+          () => "seal",
+          () => sealer.seal(plain, context),
+        ),
+      open: (sealed, context) =>
+        others(
+          () => "open",
+          () => sealer.open(sealed, context),
+        ),
+      digest: (data, context) =>
+        others(
+          () => "digest",
+          () => sealer.digest(data, context),
+        ),
     },
-    secrets: new Map([["vault", { scheme: "vault", resolve: (name) => others(() => "resolve", () => secretNamed(name)) }]]),
+    secrets: new Map([
+      [
+        "vault",
+        {
+          scheme: "vault",
+          resolve: (name) =>
+            others(
+              () => "resolve",
+              () => secretNamed(name),
+            ),
+        },
+      ],
+    ]),
     orchestrator: {
       start: (name, input) =>
         ports.call(process, {
@@ -78,8 +128,16 @@ export function portsOf(outside: Outside, process: Process): PortsOfProcess {
           effect: () => machine.start(name, input),
           outlives,
         }),
-      complete: (token) => others(() => `complete ${token}`, () => machine.complete(token)),
-      isRunning: (name) => others(() => `isRunning ${name}`, () => machine.isRunning(name)),
+      complete: (token) =>
+        others(
+          () => `complete ${token}`,
+          () => machine.complete(token),
+        ),
+      isRunning: (name) =>
+        others(
+          () => `isRunning ${name}`,
+          () => machine.isRunning(name),
+        ),
     },
     runtimes: outside.places.map((place) => runtimeOf(outside, process, place)),
     publish: (effect) => others(() => "publish", effect),
@@ -87,7 +145,9 @@ export function portsOf(outside: Outside, process: Process): PortsOfProcess {
 }
 
 function placesOf(changes: Parameters<Table["commit"]>[0]): string {
-  return changes.map((one) => (one.kind === "put" ? `${one.item.pk} ${one.item.sk}` : `${one.key.pk} ${one.key.sk}`)).join(", ");
+  return changes
+    .map((one) => (one.kind === "put" ? `${one.item.pk} ${one.item.sk}` : `${one.key.pk} ${one.key.sk}`))
+    .join(", ");
 }
 
 function runtimeOf({ ports, sim }: Outside, process: Process, place: Place): RuntimeAdapter {

@@ -82,7 +82,9 @@ export function createPorts(sim: Sim): Ports {
           const goesWrong = random.chance(ports.faults[port]);
           const error = goesWrong ? failure(port, name) : undefined;
           const before = goesWrong && random.chance(0.5);
-          ports.trace?.(`#${process.id} ${name()}${error === undefined ? "" : ` fails ${before ? "before" : "after"}`}`);
+          ports.trace?.(
+            `#${process.id} ${name()}${error === undefined ? "" : ` fails ${before ? "before" : "after"}`}`,
+          );
           if (error !== undefined && before) return answer(() => reject(error));
           settled(effect).then(
             (value) => answer(() => (error === undefined ? resolve(value) : reject(error))),

@@ -1,6 +1,8 @@
 import fc from "fast-check";
-import { commandsOf, nothingAsked, type Asked } from "./commands.ts";
+import { type Asked, nothingAsked } from "./asked.ts";
+import { commandsOf } from "./commands.ts";
 import { checkEnd } from "./final.ts";
+import type { ModelCommand } from "./model-command.ts";
 import { NO_FAULTS } from "./ports.ts";
 import { settle, settleUnswept } from "./settle.ts";
 import { openWorld, type Setting, type World } from "./world.ts";
@@ -52,17 +54,15 @@ const CALM_ONE_IN = 4;
 
 /** The model: whatever is asked for and whatever goes wrong, all that must hold does. */
 export function modelProperty(played: Played, { trace, enough = Number.POSITIVE_INFINITY }: PlayOptions = {}) {
-  const run = (calm: boolean) => fc.record({ setting: setting(calm), commands: commandsOf(calm) });
-  const any = fc.oneof(
-    { weight: 1, arbitrary: run(true) },
-    { weight: CALM_ONE_IN - 1, arbitrary: run(false) },
-  );
-  return fc.asyncProperty(any, async ({ setting, commands }) => {
+  const run = (calm: boolean) =>
+    fc.record({ calm: fc.constant(calm), setting: setting(calm), commands: commandsOf(calm) });
+  const any = fc.oneof({ weight: 1, arbitrary: run(true) }, { weight: CALM_ONE_IN - 1, arbitrary: run(false) });
+  return fc.asyncProperty(any, async ({ calm, setting, commands }) => {
     if (played.lives >= enough) return;
     const world = openWorld(setting);
     world.ports.trace = trace ?? null;
     try {
-      await play(world, commands);
+      await play(world, commands, { ...nothingAsked(), disturbed: !calm });
     } finally {
       played.runs++;
       played.lives += world.invariants.jobs.size;
@@ -72,8 +72,7 @@ export function modelProperty(played: Played, { trace, enough = Number.POSITIVE_
   });
 }
 
-async function play(world: World, commands: Iterable<fc.AsyncCommand<Asked, World>>): Promise<void> {
-  const asked = nothingAsked();
+async function play(world: World, commands: Iterable<ModelCommand>, asked: Asked): Promise<void> {
   await fc.asyncModelRun(() => ({ model: asked, real: world }), commands);
   if (!asked.disturbed) await settleUnswept(world);
   await settle(world);

@@ -21,7 +21,11 @@ export interface SearchOptions {
 }
 
 /** Plays runs of the model until so many lives are over or one goes wrong: each batch has a seed that follows from the first. */
-export async function search({ lives, seed, onProgress }: SearchOptions): Promise<{ played: Played; failure: Failure | null }> {
+export async function search({
+  lives,
+  seed,
+  onProgress,
+}: SearchOptions): Promise<{ played: Played; failure: Failure | null }> {
   const played: Played = { runs: 0, lives: 0, steps: 0 };
   for (let batch = 0; played.lives < lives; batch++) {
     const failure = await check(played, { seed: seed + batch, numRuns: RUNS_A_BATCH, enough: lives });
@@ -34,7 +38,15 @@ export async function search({ lives, seed, onProgress }: SearchOptions): Promis
 }
 
 /** Plays one run again. */
-export async function replay({ seed, path, trace }: { seed: number; path: string; trace?: (text: string) => void }): Promise<Failure | null> {
+export async function replay({
+  seed,
+  path,
+  trace,
+}: {
+  seed: number;
+  path: string;
+  trace?: (text: string) => void;
+}): Promise<Failure | null> {
   const played: Played = { runs: 0, lives: 0, steps: 0 };
   return await check(played, { seed, path, trace });
 }
@@ -52,7 +64,12 @@ async function check(played: Played, { trace, enough, ...parameters }: CheckOpti
   const details = await fc.check(modelProperty(played, { trace, enough }), { ...parameters, endOnFailure: true });
   if (!details.failed) return null;
   const [value] = details.counterexample ?? [];
-  const error = details.errorInstance instanceof Error ? details.errorInstance : new Error(String(details.errorInstance));
+  const error =
+    details.errorInstance instanceof Error ? details.errorInstance : new Error(String(details.errorInstance));
   const text = value === undefined ? "" : `\n${JSON.stringify(value.setting)}\n${[...value.commands].join("\n")}`;
-  return { seed: parameters.seed, path: details.counterexamplePath ?? "", message: `${error.stack ?? error.message}${text}` };
+  return {
+    seed: parameters.seed,
+    path: details.counterexamplePath ?? "",
+    message: `${error.stack ?? error.message}${text}`,
+  };
 }

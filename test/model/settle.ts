@@ -2,7 +2,7 @@ import { jobKey } from "../../engine/ledger/keys.ts";
 import type { JobRecord } from "../../engine/ledger/records.ts";
 import { isTerminal } from "../../engine/states.ts";
 import { checkStep, happen, happenUntil } from "./check-step.ts";
-import { QUIET_MS } from "./commands.ts";
+import { QUIET_MS } from "./model-command.ts";
 import { NO_FAULTS } from "./ports.ts";
 import type { World } from "./world.ts";
 
@@ -47,7 +47,9 @@ export async function settleUnswept(world: World): Promise<void> {
 }
 
 function cancelRequested({ invariants }: World): string[] {
-  return [...invariants.jobs.values()].filter(({ types }) => types.includes("CANCEL_REQUESTED")).map(({ jobId }) => jobId);
+  return [...invariants.jobs.values()]
+    .filter(({ types }) => types.includes("CANCEL_REQUESTED"))
+    .map(({ jobId }) => jobId);
 }
 
 function checkCancelled({ invariants }: World, cancelled: readonly string[]): void {

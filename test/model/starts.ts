@@ -31,7 +31,8 @@ export function createStarts({ table, invariants, places, overlap }: StartsOptio
     if (record?.token === null) fail("without a token that waits for its end");
     const types: string[] = invariants.jobs.get(jobId)?.types ?? [];
     const cancelledAt = types.indexOf("CANCEL_REQUESTED");
-    if (cancelledAt >= 0 && cancelledAt < types.lastIndexOf("VALIDATED")) fail("though its cancel came before its dispatch");
+    if (cancelledAt >= 0 && cancelledAt < types.lastIndexOf("VALIDATED"))
+      fail("though its cancel came before its dispatch");
     const others = places().flatMap((place) => place.namesOf(jobId));
     if (others.some((other) => other !== name)) fail(`while ${others.join(", ")} were there`);
   };

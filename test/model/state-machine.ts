@@ -88,7 +88,11 @@ export function createStateMachine({ definition, sim, invoke, durable, patience 
     }
   }
 
-  async function enter(execution: Execution, state: State, data: Data): Promise<{ data: Data; next: string | undefined }> {
+  async function enter(
+    execution: Execution,
+    state: State,
+    data: Data,
+  ): Promise<{ data: Data; next: string | undefined }> {
     switch (state.Type) {
       case "Succeed":
         return { data, next: undefined };
@@ -104,7 +108,11 @@ export function createStateMachine({ definition, sim, invoke, durable, patience 
     }
   }
 
-  async function task(execution: Execution, state: State, data: Data): Promise<{ data: Data; next: string | undefined }> {
+  async function task(
+    execution: Execution,
+    state: State,
+    data: Data,
+  ): Promise<{ data: Data; next: string | undefined }> {
     for (let tries = 0; ; tries++) {
       try {
         const result = await once(execution, state, data);
@@ -131,7 +139,9 @@ export function createStateMachine({ definition, sim, invoke, durable, patience 
     const functionName = state.Parameters?.FunctionName ?? "";
     const seconds = state.TimeoutSecondsPath === undefined ? state.TimeoutSeconds : at(data, state.TimeoutSecondsPath);
     const timeout = Promise.withResolvers<never>();
-    const timer = sim.setTimer(sim.outside, Number(seconds) * 1000, () => timeout.reject(new TaskError("States.Timeout")));
+    const timer = sim.setTimer(sim.outside, Number(seconds) * 1000, () =>
+      timeout.reject(new TaskError("States.Timeout")),
+    );
     const completed = Promise.withResolvers<null>();
     const waits = state.Resource?.endsWith(".waitForTaskToken") === true;
     if (waits) waiting.set(token, () => completed.resolve(null));
@@ -139,7 +149,9 @@ export function createStateMachine({ definition, sim, invoke, durable, patience 
     const invoked = invoke(functionName, payload);
     try {
       const handled = waits ? invoked.then(() => completed.promise) : invoked;
-      const result = await Promise.race(waits ? [handled, completed.promise, timeout.promise] : [handled, timeout.promise]);
+      const result = await Promise.race(
+        waits ? [handled, completed.promise, timeout.promise] : [handled, timeout.promise],
+      );
       return { Payload: result };
     } finally {
       sim.clearTimer(timer);
@@ -201,7 +213,10 @@ function put(data: Data, path: string, value: unknown): Data {
 
 function withResult(data: Data, state: State, result: unknown): Data {
   if (state.ResultPath === null) return data;
-  const selected = Object.entries(state.ResultSelector ?? {}).map(([name, path]) => [name.slice(0, -2), at(result, path)]);
+  const selected = Object.entries(state.ResultSelector ?? {}).map(([name, path]) => [
+    name.slice(0, -2),
+    at(result, path),
+  ]);
   return put(data, state.ResultPath ?? "$", Object.fromEntries(selected));
 }
 

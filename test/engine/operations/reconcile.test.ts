@@ -196,7 +196,9 @@ describe("reconcile", () => {
     world.ledger.nowMs += 5 * 24 * 3_600_000;
     await world.ledger.sqlite.sweepExpired(Math.floor(world.ledger.nowMs / 1000), 1000);
     expect((await sweep()).failures).toEqual([]);
-    expect((await everyJob(world.ledger.table)).map(({ jobId }) => jobId).sort()).toEqual(all.map(({ job }) => job.jobId));
+    expect((await everyJob(world.ledger.table)).map(({ jobId }) => jobId).sort()).toEqual(
+      all.map(({ job }) => job.jobId),
+    );
     expect(world.executions.size).toBe(60);
     const unpublished = { index: "index2" as const, pk: UNPUBLISHED_PARTITION };
     expect((await world.ledger.table.query(unpublished)).items).toEqual([]);

@@ -1,12 +1,10 @@
-/** A deliberately broken engine: one text in one file is another one. */
+/** A deliberately broken engine: one text in its sources is another one. */
 export interface Mutant {
   /** Kebab case; `npm run model -- --mutant NAME`. */
   name: string;
   /** What it does wrong. */
   breaks: string;
-  /** From the root of the repository. */
-  file: string;
-  /** Must be found exactly once. */
+  /** Must be found exactly once in all sources of the engine, wherever that is. */
   search: string;
   replace: string;
 }

@@ -1,8 +1,15 @@
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Mutant } from "./mutant.ts";
 
-const ROOT = new URL("../../../", import.meta.url);
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+
+/** The sources that mutants are made of: paths and texts. */
+export function engineSources(): Map<string, string> {
+  const paths = globSync("engine/**/*.ts", { cwd: ROOT });
+  return new Map(paths.map((path) => [path, readFileSync(new URL(path, pathToFileURL(ROOT)), "utf8")]));
+}
 
 /**
  * Lets this process load the mutant in place of the source that it breaks; nothing on the disk changes. To be called
@@ -10,25 +17,29 @@ const ROOT = new URL("../../../", import.meta.url);
  * @throws Error when the text that the mutant replaces is not there exactly once.
  */
 export function loadMutant(mutant: Mutant): void {
-  const url = new URL(mutant.file, ROOT);
-  const source = mutated(readFileSync(url, "utf8"), mutant);
+  const { path, source } = mutated(engineSources(), mutant);
+  const url = new URL(path, pathToFileURL(ROOT)).href;
   registerHooks({
     load(asked, context, nextLoad) {
       const loaded = nextLoad(asked, context);
-      return asked === url.href ? { ...loaded, source } : loaded;
+      return asked === url ? { ...loaded, source } : loaded;
     },
   });
 }
 
 /**
- * A source with the mutant in it.
+ * The source with the mutant in it.
  * @throws Error when the text that it replaces is not there exactly once.
  */
-export function mutated(source: string, { name, file, search, replace }: Mutant): string {
-  const [before, after, ...more] = source.split(search);
-  if (before === undefined || after === undefined || more.length > 0) {
-    const count = after === undefined ? "nowhere" : "more than once";
-    throw new Error(`the mutant ${name} finds its text ${count} in ${file}`);
-  }
-  return `${before}${replace}${after}`;
+export function mutated(
+  sources: ReadonlyMap<string, string>,
+  { name, search, replace }: Mutant,
+): { path: string; source: string } {
+  const found = [...sources].filter(([, text]) => text.includes(search));
+  const [first] = found;
+  if (first === undefined) throw new Error(`the mutant ${name} finds its text nowhere`);
+  const [path, text] = first;
+  const [before, after, ...more] = text.split(search);
+  if (found.length > 1 || more.length > 0) throw new Error(`the mutant ${name} finds its text more than once`);
+  return { path, source: `${before}${replace}${after}` };
 }

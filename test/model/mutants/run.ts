@@ -31,21 +31,31 @@ export async function playMutant({ name }: Mutant, { seed, lives }: { seed: numb
   return { mutant: name, caught: true, how, lives: played, again };
 }
 
-/** Plays every mutant and prints what became of it. Exit code 0 when but one at most got away. */
-export async function runMutants(options: { seed: number; lives: number }): Promise<number> {
-  const left = [...MUTANTS];
+/** Plays mutants, all unless some are named, and prints what became of each. Exit code 0 when but one at most got away. */
+export async function runMutants({
+  names,
+  ...options
+}: {
+  seed: number;
+  lives: number;
+  names: readonly string[];
+}): Promise<number> {
+  const left = MUTANTS.filter(({ name }) => names.length === 0 || names.includes(name));
   const verdicts: Verdict[] = [];
   const worker = async (): Promise<void> => {
     for (let mutant = left.shift(); mutant !== undefined; mutant = left.shift()) {
       const verdict = await playMutant(mutant, options);
       verdicts.push(verdict);
       const { caught, how, lives } = verdict;
-      console.log(`${caught ? "caught " : "MISSED "} ${mutant.name.padEnd(36)} ${String(lives).padStart(6)} lives  ${how.slice(0, 140)}`);
+      console.log(
+        `${caught ? "caught " : "MISSED "} ${mutant.name.padEnd(36)} ${String(lives).padStart(6)} lives  ${how.slice(0, 140)}`,
+      );
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
   const missed = verdicts.filter(({ caught }) => !caught);
   console.log(`seed ${options.seed}: ${verdicts.length - missed.length} of ${verdicts.length} mutants caught`);
-  for (const { mutant } of missed) console.log(`missed: ${mutant}: ${MUTANTS.find(({ name }) => name === mutant)?.breaks}`);
+  for (const { mutant } of missed)
+    console.log(`missed: ${mutant}: ${MUTANTS.find(({ name }) => name === mutant)?.breaks}`);
   return missed.length <= 1 ? 0 : 1;
 }

@@ -38,7 +38,15 @@ export async function playLives({ seed, lives, mutant, workers = availableParall
 }
 
 /** Plays one run again, with every call to a port told. Gives the exit code. */
-export async function playAgain({ seed, path, mutant }: { seed: number; path: string; mutant: string | undefined }): Promise<number> {
+export async function playAgain({
+  seed,
+  path,
+  mutant,
+}: {
+  seed: number;
+  path: string;
+  mutant: string | undefined;
+}): Promise<number> {
   const failure = await replay({ seed, path, trace: (text) => console.log(text) });
   if (failure === null) {
     console.log("all that must hold does");
@@ -71,7 +79,9 @@ async function inWorkers({ seed, lives, mutant, workers }: PlayLives & { workers
 }
 
 function figures({ runs, lives, steps }: Played, ms: number): string {
-  return `${lives} lives in ${runs} runs, ${steps} steps, ${Math.round((lives * SECOND_MS) / ms)} lives a second`;
+  const { user, system } = process.cpuUsage();
+  const rates = [ms, (user + system) / 1000].map((time) => Math.round((lives * SECOND_MS) / time));
+  return `${lives} lives in ${runs} runs, ${steps} steps, ${rates[0]} lives a second, ${rates[1]} a second of processor time`;
 }
 
 function tell({ seed, path, message }: Failure, mutant: string | undefined): void {
