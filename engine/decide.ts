@@ -48,7 +48,9 @@ function inWords(type: Occurrence["type"]): string {
 /** An occurrence of another attempt than the current one is late news. */
 function isStale(job: JobRecord, occurrence: Occurrence): boolean {
   if (occurrence.type === "CANCEL" || occurrence.type === "ORPHAN") return false;
-  if (occurrence.type === "DEFER" && occurrence.generation !== job.generation) return true;
+  // Two reconcilers that miss the same execution must not start two in its place.
+  const isOfGeneration = occurrence.type === "DEFER" || occurrence.type === "RELAUNCH";
+  if (isOfGeneration && occurrence.generation !== job.generation) return true;
   return occurrence.attempt !== job.attempt;
 }
 

@@ -37,8 +37,8 @@ export type Occurrence =
    * generation that was launched. `refused`: the runtime answers others, so that it may be the job that it does not take.
    */
   | { type: "DEFER"; attempt: number; generation: number; queueShard: number; reason: string; refused: boolean }
-  /** The execution of the attempt was lost and must be started again. */
-  | { type: "RELAUNCH"; attempt: number; reason: string }
+  /** The execution of the attempt and this generation was lost and must be started again. */
+  | { type: "RELAUNCH"; attempt: number; generation: number; reason: string }
   /** A resource was found that carries the job's label and that no attempt owns: it will be removed. */
   | { type: "ORPHAN"; attempt: number; externalName: string; externalRef: string }
   /** Somebody asked to cancel the job. */

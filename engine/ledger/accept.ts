@@ -1,11 +1,11 @@
 import { LongshoreError } from "../errors.ts";
 import { type Change, ConflictError, type Item, MAX_CHANGES } from "../ports/table.ts";
 import type { JobSpec } from "../spec/schema.ts";
-import { publishStaged } from "./batch.ts";
+import { publishBatch } from "./batch.ts";
 import { secondsUntilRoom } from "./drain.ts";
 import { isExpired } from "./expiry.ts";
 import { eventChange, jobItem } from "./items.ts";
-import { batchKey, idempotencyKey, queueKey, sealedKey, specKey } from "./keys.ts";
+import { batchKey, idempotencyKey, queueKey, sealedKey, specKey, unpublishedIndex, unpublishedKey } from "./keys.ts";
 import { laneChanges } from "./lanes.ts";
 import { type Ledger, shardBound } from "./ledger.ts";
 import type { EventRecord, JobRecord } from "./records.ts";
@@ -31,8 +31,11 @@ export type Acceptance = { accepted: true } | { accepted: false; jobIds: string[
 
 const BATCH_SECONDS = 30 * 24 * 3600;
 const IDEMPOTENCY_SECONDS = 7 * 24 * 3600;
-/** What was staged for a batch that was never accepted expires after this. */
-const STAGED_SECONDS = 3600;
+/**
+ * What was staged for a batch that was never accepted expires after this. What was accepted must be published before:
+ * a home may be down for long between the one and the other.
+ */
+const STAGED_SECONDS = 7 * 24 * 3600;
 const CHANGES_PER_JOB = 4;
 /** The idempotency record and the queue's counter; the counters of the lanes come on top. */
 const CHANGES_BESIDE = 2;
@@ -58,11 +61,11 @@ export async function accept(
   for (const shard of shardsToTry(ledger, batchId)) {
     const reservation = reserve(ledger, submissions.length, shard);
     const remembered = idempotency === null ? [] : [remember(ledger, idempotency, submissions)];
-    const changes = direct ? directChanges(ledger, submissions, shard) : [batchRecord(ledger, submissions, shard)];
+    const changes = direct ? directChanges(ledger, submissions, shard) : batchRecords(ledger, submissions, shard);
     try {
       await ledger.table.commit([reservation, ...remembered, ...changes]);
       if (!direct)
-        await publishStaged(
+        await publishBatch(
           ledger,
           submissions.map(({ job }) => job.jobId),
         );
@@ -191,10 +194,14 @@ async function stage(ledger: Ledger, submissions: Submission[], batchId: string)
   }
 }
 
-/** It is needed until its jobs are published, which the change feed does soon after. */
-function batchRecord({ clock }: Ledger, submissions: Submission[], queueShard: number): Change {
+/** The record is needed until its jobs are published, which the change feed does soon after; the note until it was done. */
+function batchRecords({ clock }: Ledger, submissions: Submission[], queueShard: number): Change[] {
   const jobIds = submissions.map(({ job }) => job.jobId);
   const ttl = Math.ceil(clock() / 1000) + BATCH_SECONDS;
-  const key = batchKey(submissions[0]?.job.jobId ?? "");
-  return { kind: "put", item: { ...key, jobIds, queueShard, ttl }, guard: { exists: false } };
+  const batchId = submissions[0]?.job.jobId ?? "";
+  const note = { ...unpublishedKey(batchId), jobIds, index2: unpublishedIndex(batchId), ttl };
+  return [
+    { kind: "put", item: { ...batchKey(batchId), jobIds, queueShard, ttl }, guard: { exists: false } },
+    { kind: "put", item: note },
+  ];
 }

@@ -1,7 +1,7 @@
 import { LongshoreError } from "../errors.ts";
-import { type Change, ConflictError } from "../ports/table.ts";
+import { type Change, ConflictError, type Page } from "../ports/table.ts";
 import { eventChange, jobItem, recordOf } from "./items.ts";
-import { batchKey, jobKey, sealedKey, specKey } from "./keys.ts";
+import { batchKey, jobKey, sealedKey, specKey, UNPUBLISHED_PARTITION, unpublishedKey } from "./keys.ts";
 import { laneChanges } from "./lanes.ts";
 import type { Ledger } from "./ledger.ts";
 import type { EventRecord, JobRecord } from "./records.ts";
@@ -15,6 +15,26 @@ export function submittedEvent(job: JobRecord): EventRecord {
   const data = { name: job.name, runtime: job.runtime, submittedBy: job.submittedBy, specHash: job.specHash };
   const key = job.concurrencyKey === null ? {} : { concurrencyKey: job.concurrencyKey };
   return { jobId, seq: 1, type: "SUBMITTED", at, attempt, status, phase, runtime, ...key, data };
+}
+
+/**
+ * Publishes all jobs of an accepted batch, and notes that it was done. Idempotent.
+ * @param jobIds the batch's, in its order.
+ */
+export async function publishBatch(ledger: Ledger, jobIds: string[]): Promise<void> {
+  await publishStaged(ledger, jobIds);
+  await ledger.table.commit([{ kind: "delete", key: unpublishedKey(jobIds[0] ?? "") }]);
+}
+
+/** Publishes what was accepted and not published: its submitter died, and the change feed has lost the record. */
+export async function publishAccepted(ledger: Ledger): Promise<void> {
+  let cursor: string | undefined;
+  do {
+    const query = { index: "index2" as const, pk: UNPUBLISHED_PARTITION };
+    const page: Page = await ledger.table.query(cursor === undefined ? query : { ...query, cursor });
+    for (const { jobIds } of page.items) await publishBatch(ledger, jobIds as string[]);
+    cursor = page.cursor;
+  } while (cursor !== undefined);
 }
 
 /**

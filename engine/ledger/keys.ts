@@ -31,6 +31,10 @@ export const eventKey = (jobId: string, seq: number): Key => ({
 export const idempotencyKey = (caller: string, key: string): Key => ({ pk: `IDEMPOTENCY#${caller}`, sk: `KEY#${key}` });
 /** The record that accepts a staged batch. Its sort key makes it part of the change feed. */
 export const batchKey = (batchId: string): Key => ({ pk: `BATCH#${batchId}`, sk: `${EVENT_PREFIX}ACCEPTED` });
+/** That the jobs of an accepted batch have yet to be published; index2 leads the reconciler to it. */
+export const unpublishedKey = (batchId: string): Key => ({ pk: `BATCH#${batchId}`, sk: "UNPUBLISHED" });
+export const UNPUBLISHED_PARTITION = "UNPUBLISHED";
+export const unpublishedIndex = (batchId: string): Key => ({ pk: UNPUBLISHED_PARTITION, sk: batchId });
 export const queueKey = (shard: number): Key => ({ pk: `QUEUE#${shard}`, sk: "COUNT" });
 export const slotsKey = (runtime: string, shard: number): Key => ({ pk: `SLOTS#${runtime}#${shard}`, sk: "COUNT" });
 /** How many jobs of a lane wait and run; `shard` is the shard of the queue's bound or of the slots that they count on. */

@@ -1,5 +1,5 @@
 import type { EngineContext } from "../context.ts";
-import { publishStaged } from "../ledger/batch.ts";
+import { publishBatch } from "../ledger/batch.ts";
 import { readLife } from "../ledger/read.ts";
 import type { EventRecord } from "../ledger/records.ts";
 import type { Item } from "../ports/table.ts";
@@ -42,7 +42,7 @@ export async function drive(ctx: EngineContext, items: Item[]): Promise<void> {
   const freedKeys = new Set<string>();
   for (const item of items) {
     if (isBatchRecord(item)) {
-      await publishStaged(ctx.ledger, item.jobIds);
+      await publishBatch(ctx.ledger, item.jobIds);
       continue;
     }
     const event = eventOf(item);

@@ -8,7 +8,7 @@ import { type Occurrence, type Stage, stageOf } from "../occurrences.ts";
 import { judge, type Outcome } from "../outcome.ts";
 import { mayRetry, retryDelaySeconds } from "../retry.ts";
 import { collectLogs } from "./collect.ts";
-import { type ExecutionOf, isCurrent, neverStarted, observeExit } from "./observe.ts";
+import { type ExecutionOf, isCurrent, neverDispatched, observeExit } from "./observe.ts";
 import { stopAttempt } from "./stop.ts";
 
 /** What the lifecycle does next. */
@@ -54,11 +54,8 @@ async function bringToEnd(ctx: EngineContext, { job }: Life, reason: StopReason)
   await advance(ctx.ledger, jobId, { type: "STOP", attempt, reason });
   await stopAttempt(ctx, jobId, attempt);
   await observeExit(ctx, job);
-  const admitted = await readLife(ctx.ledger, jobId);
-  if (admitted !== undefined && stageOf(admitted.job) === "admitted") {
-    const message = "the attempt could not be started";
-    await neverStarted(ctx, job, { category: "RUNTIME_UNAVAILABLE", message, providerCode: null });
-  }
+  const message = "the attempt could not be started";
+  await neverDispatched(ctx, job, { category: "RUNTIME_UNAVAILABLE", message, providerCode: null });
   const life = (await readLife(ctx.ledger, jobId)) ?? { job, attempt: null };
   if (stageOf(life.job) === "collecting" || life.job.status === "RETRYING" || life.job.finishedAt !== null) return life;
   throw new LongshoreError("RUNTIME_UNAVAILABLE", `attempt ${attempt} of ${jobId} has not been stopped yet`);

@@ -32,7 +32,19 @@ export interface RunTask extends ExecutionOf {
  * started because its runtime does not answer waits in the queue.
  * @throws AttemptInDoubt when nobody can tell whether it was started: it must be launched again.
  */
-export async function launchAttempt(ctx: EngineContext, { token, ...execution }: RunTask): Promise<void> {
+export async function launchAttempt(ctx: EngineContext, task: RunTask): Promise<void> {
+  // Before the dispatch is on record: a stop that finds it there must find the launch here, and not settle it as lost.
+  const inflight = ctx.inflight.begin(task.jobId, task.attempt);
+  try {
+    await launch(ctx, task, inflight);
+  } finally {
+    inflight.end();
+  }
+}
+
+type Launching = ReturnType<EngineContext["inflight"]["begin"]>;
+
+async function launch(ctx: EngineContext, { token, ...execution }: RunTask, inflight: Launching): Promise<void> {
   const { jobId, attempt } = execution;
   const before = await readLife(ctx.ledger, jobId);
   if (before === undefined || !isCurrent(before.job, execution)) return completeToken(ctx, token);
@@ -47,10 +59,13 @@ export async function launchAttempt(ctx: EngineContext, { token, ...execution }:
   if (!isCurrent(life.job, execution) || effects.includes("complete-token")) return completeToken(ctx, token);
   if (life.attempt?.externalRef) return resume(ctx, life);
   await orInDoubt(async () => {
-    if (life.job.cancelRequestedAt !== null || life.attempt?.stop) return stopAttempt(ctx, jobId, attempt);
+    if (life.job.cancelRequestedAt !== null || life.attempt?.stop) {
+      inflight.end();
+      return stopAttempt(ctx, jobId, attempt);
+    }
     // One that was deferred has no token: nothing of it was started.
     const again = before.attempt !== null && before.attempt.token !== null;
-    if (!(prepared instanceof LongshoreError)) return submit(ctx, life, { ...prepared, again });
+    if (!(prepared instanceof LongshoreError)) return submit(ctx, life, { ...prepared, inflight, again });
     const failure = failureOf(prepared, (text) => text);
     // What an earlier launch of this attempt has started goes on, whatever cannot be had any more now.
     return settle(ctx, life, { failure, mayRun: again });
@@ -124,12 +139,11 @@ async function logLinesBefore(ctx: EngineContext, jobId: JobId, attempt: number)
 async function submit(
   ctx: EngineContext,
   life: Life,
-  { launch, mask, again }: Prepared & { again: boolean },
+  { launch, mask, inflight, again }: Prepared & { inflight: Launching; again: boolean },
 ): Promise<void> {
   const { job } = life;
   const { jobId, attempt } = job;
   const runtime = ctx.runtimes.get(job.runtime);
-  const inflight = ctx.inflight.begin(jobId, attempt);
   const recorder = createRecorder(ctx, life);
   const report = (news: LaunchReport) => {
     if (news.progress !== undefined) return ctx.inflight.progress(jobId, news);

@@ -1,9 +1,9 @@
 import type { EngineContext } from "../context.ts";
 import type { JobId } from "../ids.ts";
-import { type Advance, advance } from "../ledger/advance.ts";
+import { type Advance, advance, type Move } from "../ledger/advance.ts";
 import { readLife } from "../ledger/read.ts";
 import type { AttemptExit, JobRecord, Life } from "../ledger/records.ts";
-import type { Occurrence } from "../occurrences.ts";
+import { type Occurrence, stageOf } from "../occurrences.ts";
 import type { RuntimeStatus } from "../ports/runtime.ts";
 
 /** The attempt that is spoken of. */
@@ -51,11 +51,30 @@ export async function neverStarted(
   { jobId, attempt }: AttemptOf,
   failure: AttemptExit["failure"],
 ): Promise<void> {
-  const exit = { exitCode: null, oom: false, failure, finishedAt: new Date(ctx.clock()).toISOString() };
-  await recordExit(ctx, jobId, { type: "EXIT", attempt, exit, startedAt: null, externalRef: null });
+  await recordExit(ctx, jobId, unstarted(ctx, attempt, failure));
 }
 
-async function recordExit(ctx: EngineContext, jobId: JobId, exit: Occurrence | Advance): Promise<void> {
+/**
+ * As `neverStarted`, for an attempt that nobody has dispatched.
+ *
+ * The race that it wins: a dispatch that comes at the same time. Judged at the commit, so that nothing is recorded as
+ * never started that a launch is about to start.
+ */
+export async function neverDispatched(
+  ctx: EngineContext,
+  { jobId, attempt }: AttemptOf,
+  failure: AttemptExit["failure"],
+): Promise<void> {
+  const exit = unstarted(ctx, attempt, failure);
+  await recordExit(ctx, jobId, ({ job }) => (stageOf(job) === "admitted" ? exit : null));
+}
+
+function unstarted(ctx: EngineContext, attempt: number, failure: AttemptExit["failure"]): Occurrence {
+  const exit = { exitCode: null, oom: false, failure, finishedAt: new Date(ctx.clock()).toISOString() };
+  return { type: "EXIT", attempt, exit, startedAt: null, externalRef: null };
+}
+
+async function recordExit(ctx: EngineContext, jobId: JobId, exit: Move | Advance): Promise<void> {
   const { life } = await advance(ctx.ledger, jobId, exit);
   await completeToken(ctx, life.attempt?.token ?? null);
 }

@@ -1,4 +1,5 @@
 import type { EngineContext } from "../context.ts";
+import { publishAccepted } from "../ledger/batch.ts";
 import { type Lease, takeLease } from "../ledger/lease.ts";
 import { noteLook } from "../ledger/looks.ts";
 import { readActive } from "../ledger/read.ts";
@@ -70,6 +71,7 @@ async function sweepOnce(begun: Omit<Sweep, "looks">): Promise<void> {
     await Promise.all(byRuntime.map((ofOne) => each(ofOne, (job) => repairOne(sweep, job))));
     await nextTurn();
   }
+  await step(sweep, "batches", () => publishAccepted(ctx.ledger));
   await step(sweep, "counters", () => recountWhenDue(sweep));
   await Promise.all([...sweep.looks.values()].map((look) => sweepRuntime(sweep, look)));
 }

@@ -510,12 +510,19 @@ describe("three attempts", () => {
 
   test("an execution that is relaunched gets a new name each time, and starts anew with the next attempt", () => {
     const { RELAUNCH } = occurrences();
-    const { life, effects } = decideInTurn(lifeAt("running"), [RELAUNCH, RELAUNCH]);
+    const { life, effects } = decideInTurn(lifeAt("running"), [RELAUNCH, { ...RELAUNCH, generation: 1 }]);
     expect(life.job.generation).toBe(2);
     expect(effects).toEqual(["start-execution", "start-execution"]);
     const { EXIT } = occurrences();
     const next = decideInTurn(life, [EXIT, finishForRetry(1), ...between(1)]);
     expect(next.life.job).toMatchObject({ attempt: 2, generation: 0 });
+  });
+
+  test("an execution that two reconcilers miss is relaunched once", () => {
+    const { RELAUNCH } = occurrences();
+    const { life, effects } = decideInTurn(lifeAt("running"), [RELAUNCH, RELAUNCH]);
+    expect(life.job.generation).toBe(1);
+    expect(effects).toEqual(["start-execution"]);
   });
 });
 

@@ -91,7 +91,12 @@ async function relaunchLost(ctx: EngineContext, job: JobRecord): Promise<boolean
 
 /** Another execution for the attempt. What the one before has started is adopted by its name, never started twice. */
 async function relaunch(ctx: EngineContext, job: JobRecord, reason: string): Promise<boolean> {
-  const decision = await advance(ctx.ledger, job.jobId, { type: "RELAUNCH", attempt: job.attempt, reason });
+  const decision = await advance(ctx.ledger, job.jobId, {
+    type: "RELAUNCH",
+    attempt: job.attempt,
+    generation: job.generation,
+    reason,
+  });
   if (decision.effects.includes("start-execution")) await startExecution(ctx, decision.life.job);
   return decision.changed;
 }

@@ -197,7 +197,7 @@ describe("transitions at once", () => {
     }
     expect(types.filter((type) => type === "EXITED")).toHaveLength(1);
     const life = await readLife(ledger, jobId);
-    expect(life?.job).toMatchObject({ phase: "collecting", seq: events.length, generation: 3, slotShard: 2 });
+    expect(life?.job).toMatchObject({ phase: "collecting", seq: events.length, generation: 1, slotShard: 2 });
     expect(life?.job.version).toBe(3 + decisions.filter(({ changed }) => changed).length);
   });
 

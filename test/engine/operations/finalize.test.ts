@@ -185,6 +185,23 @@ describe("finalize", () => {
     });
   });
 
+  test("of an execution that dispatches in that moment does not record as never started what it starts", async () => {
+    const task = await admitted(world, {}, { STUB_DURATION_MS: "forever" });
+    const { table } = world.ctx.ledger;
+    const commit: typeof table.commit = async (changes) => {
+      const ends = changes.some((change) => change.kind === "put" && change.item.type === "EXITED");
+      if (ends && world.starts.size === 0) await launchAttempt(world.ctx, task);
+      await table.commit(changes);
+    };
+    const late = { ...world.ctx, ledger: { ...world.ctx.ledger, table: { ...table, commit } } };
+    await expect(finalizeAttempt(late, { ...task, failure: "lost" })).rejects.toMatchObject({
+      code: "RUNTIME_UNAVAILABLE",
+    });
+    expect(await lifeOf(world, task.jobId)).toMatchObject({ job: { phase: "running" }, attempt: { exit: null } });
+    await finalizeAttempt(world.ctx, { ...task, failure: "lost" });
+    expect((await lifeOf(world, task.jobId)).job).toMatchObject({ status: "FAILED", exitCode: 143 });
+  });
+
   test("of what does not stop fails, and is tried again", async () => {
     const task = await launched(world);
     const { cancel } = world.runtime;

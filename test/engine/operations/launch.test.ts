@@ -317,6 +317,22 @@ describe("a cancel", () => {
     expect((await lifeOf(world, task.jobId)).job).toMatchObject({ status: "CANCELLED", error: null });
   });
 
+  test("that comes in the moment in which the dispatch is on record starts nothing", async () => {
+    const task = await admitted(world, {}, FOREVER);
+    const { table } = world.ctx.ledger;
+    const commit: typeof table.commit = async (changes) => {
+      await table.commit(changes);
+      if ((await lifeOf(world, task.jobId)).job.phase !== "validating") return;
+      await cancelJob(world.ctx, task.jobId, "me");
+      await stopAttempt(world.ctx, task.jobId, 1);
+    };
+    await launchAttempt({ ...world.ctx, ledger: { ...world.ctx.ledger, table: { ...table, commit } } }, task);
+    expect(world.starts.size).toBe(0);
+    await finalizeAttempt(world.ctx, task);
+    expect(await typesOf(world, task.jobId)).not.toContain("STARTED");
+    expect((await lifeOf(world, task.jobId)).job).toMatchObject({ status: "CANCELLED", error: null });
+  });
+
   test("of a launch in another process leaves nothing running when that one goes on", async () => {
     const held = heldSubmit();
     const task = await admitted(world, {}, FOREVER);

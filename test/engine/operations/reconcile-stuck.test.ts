@@ -101,7 +101,7 @@ test("an attempt whose end was recorded a moment ago, with nobody to collect it,
 describe("an execution that another one has overtaken", () => {
   async function overtaken() {
     const task = await launched(world);
-    await advance(world.ledger, task.jobId, { type: "RELAUNCH", attempt: 1, reason: "a test" });
+    await advance(world.ledger, task.jobId, { type: "RELAUNCH", attempt: 1, generation: 0, reason: "a test" });
     await launchAttempt(world.ctx, { ...task, generation: 1, token: "second" });
     return task;
   }
@@ -136,7 +136,7 @@ describe("an execution that another one has overtaken", () => {
       async open(sealed, context) {
         const job = await jobOf(task.jobId);
         if (job.generation === 0) {
-          await advance(world.ledger, task.jobId, { type: "RELAUNCH", attempt: 1, reason: "a test" });
+          await advance(world.ledger, task.jobId, { type: "RELAUNCH", attempt: 1, generation: 0, reason: "a test" });
           await launchAttempt(world.ctx, { ...task, generation: 1, token: "second" });
         }
         return await sealer.open(sealed, context);

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LongshoreError } from "../../../engine/errors.ts";
 import { accept } from "../../../engine/ledger/accept.ts";
 import { advance } from "../../../engine/ledger/advance.ts";
+import { UNPUBLISHED_PARTITION } from "../../../engine/ledger/keys.ts";
 import { admitWaiting } from "../../../engine/operations/admit.ts";
 import { cancelJob } from "../../../engine/operations/control.ts";
 import { drive } from "../../../engine/operations/drive.ts";
@@ -186,6 +187,23 @@ describe("reconcile", () => {
     expect([...world.executions.keys()]).toEqual([]);
     world.ledger.nowMs += 1;
     expect(await sweep(30_000)).toMatchObject({ looked: 3, repaired: 3, failures: [] });
+  });
+
+  test("publishes an accepted batch whose submitter died and whose record the feed lost", async () => {
+    const all = Array.from({ length: 60 }, () => submission(world.ledger));
+    world.crash.at(4, "after");
+    await expect(accept(world.ledger, all, null)).rejects.toThrow("died after call 4: commit");
+    world.crash.revive();
+    // A home may be down for days before it reconciles.
+    world.ledger.nowMs += 5 * 24 * 3_600_000;
+    await world.ledger.sqlite.sweepExpired(Math.floor(world.ledger.nowMs / 1000), 1000);
+    expect((await sweep()).failures).toEqual([]);
+    expect((await everyJob(world.ledger.table)).map(({ jobId }) => jobId).sort()).toEqual(
+      all.map(({ job }) => job.jobId),
+    );
+    expect(world.executions.size).toBe(60);
+    const unpublished = { index: "index2" as const, pk: UNPUBLISHED_PARTITION };
+    expect((await world.ledger.table.query(unpublished)).items).toEqual([]);
   });
 
   test("done twice at once repairs once", async () => {

@@ -1,0 +1,97 @@
+import fc from "fast-check";
+import { jobKey } from "../../engine/ledger/keys.ts";
+import type { JobRecord } from "../../engine/ledger/records.ts";
+import { observeExit } from "../../engine/operations/observe.ts";
+import { begin, pick } from "./asked.ts";
+import { happen } from "./check-step.ts";
+import { command, type ModelCommand } from "./model-command.ts";
+import type { World } from "./world.ts";
+
+const steps = fc.nat(40);
+const at = fc.nat(50);
+const attempt = fc.integer({ min: 1, max: 3 });
+const rate = fc.constantFrom(0, 0.1, 0.5);
+
+/** How often a home that comes back is started twice, and so sweeps twice. */
+const TWO_AT_ONCE = 0.3;
+
+/** What goes wrong: processes die, news come twice or never, somebody else is at the containers, nothing answers. */
+export const HARSH_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
+  fc.tuple(fc.constantFrom(0, 0, 2000, 100_000), steps).map(([ms, n]) =>
+    command(`crash, ${ms} ms down`, n, (_, world) => {
+      world.crash();
+      comeBack(world, ms);
+    }),
+  ),
+  fc.tuple(fc.nat(20), steps).map(([between, n]) =>
+    command(`stop, ${between} steps, then die`, n, async (_, world) => {
+      world.stop();
+      await happen(world, between);
+      world.crash();
+      comeBack(world, 0);
+    }),
+  ),
+  fc.tuple(at, steps).map(([a, n]) =>
+    command(`task ${a} comes again`, n, (_, world) => {
+      const { history } = world.machine;
+      const again = history[a % Math.max(1, history.length)];
+      // Two launches of one attempt at once are only played where that is expected of the orchestrator.
+      if (again === undefined || (again.functionName.includes("Dispatch") && !world.setting.overlap)) return;
+      begin(world.task(again.functionName, again.payload));
+    }),
+  ),
+  fc.tuple(at, attempt, steps).map(([a, k, n]) =>
+    command(`requeue attempt ${k} of job ${a} out of turn`, n, (_, world) => {
+      const jobId = pick(world, a, ({ types }) => types.includes("RETRY_SCHEDULED"));
+      if (jobId === undefined) return;
+      begin(world.task("Finalize", { step: "requeue", input: { jobId, attempt: k } }));
+    }),
+  ),
+  fc.tuple(at, attempt, steps).map(([a, k, n]) =>
+    command(`news of attempt ${k} of job ${a}`, n, (_, world) => {
+      const jobId = pick(world, a);
+      if (jobId !== undefined) begin(world.run((ctx) => observeExit(ctx, { jobId, attempt: k })));
+    }),
+  ),
+  fc.tuple(at, fc.boolean(), steps).map(([a, gone, n]) =>
+    command(`the resource of job ${a} ${gone ? "vanishes" : "is killed"}`, n, (_, world) => {
+      const jobId = pick(world, a, ({ terminalEvents }) => terminalEvents === 0);
+      if (jobId !== undefined) begin(takeAway(world, jobId, gone));
+    }),
+  ),
+  steps.map((n) =>
+    command("the feed loses what it holds", n, (_, world) => {
+      for (const feed of world.feeds) feed.lose();
+      world.bus.forgive();
+    }),
+  ),
+  fc.tuple(rate, rate, rate, steps).map(([table, runtime, others, n]) =>
+    command(`of calls fail: ${table} table, ${runtime} runtime, ${others} others`, n, (_, world) => {
+      world.ports.faults = { ...world.ports.faults, table, runtime, others };
+    }),
+  ),
+  fc
+    .tuple(fc.constantFrom(1000, 60_000, 7_200_000, 100_000_000), steps)
+    .map(([ms, n]) => command(`nothing happens for ${ms} ms`, n, (_, world) => world.sim.advance(ms))),
+];
+
+function comeBack(world: World, ms: number): void {
+  const boot = () => {
+    if (!world.boot()) return;
+    begin(world.sweep(0));
+    if (world.sim.random.chance(TWO_AT_ONCE)) begin(world.sweep(0));
+  };
+  if (ms === 0) boot();
+  else world.sim.setTimer(world.sim.outside, ms, boot);
+}
+
+async function takeAway({ places, table }: World, jobId: string, gone: boolean): Promise<void> {
+  const job = table.peek(jobKey(jobId)) as unknown as JobRecord | undefined;
+  for (const place of places) {
+    for (const name of place.namesOf(jobId)) {
+      // What vanishes before its start is on record cannot be told from what was never started.
+      if (gone && job?.externalRef === name) await place.vanish(name);
+      if (!gone) await place.kill(name);
+    }
+  }
+}

@@ -1,0 +1,127 @@
+import { createStubRuntime } from "../../adapters/runtime/stub/index.ts";
+import type { Launch, Owned, RuntimeAdapter, RuntimeStatus } from "../../engine/ports/runtime.ts";
+import type { Ownership } from "./globals.ts";
+import type { Sim } from "./sim.ts";
+
+/** A real start of a command, as the place that runs it saw it. */
+export interface Start {
+  runtime: string;
+  name: string;
+  jobId: string;
+  attempt: number;
+}
+
+/** The place that runs containers: it lives on while processes of Longshore die, and knows what truly happened. */
+export interface Place {
+  /** As an adapter without faults sees it. */
+  adapter: RuntimeAdapter;
+  /** Makes a resource without starting it: what a launch leaves that dies half-way. */
+  createOnly(launch: Launch): void;
+  /** Somebody else removes the resource. */
+  vanish(name: string): Promise<void>;
+  /** Somebody else kills the command. */
+  kill(name: string): Promise<void>;
+  /** The names of what is there of a job, started or not. */
+  namesOf(jobId: string): string[];
+  /** Whether the command behind a name runs. */
+  runs(name: string): Promise<boolean>;
+  /** The names of all that is there. */
+  names(): string[];
+  /** How the command behind a name ended, as long as it is known; it stays known when the resource is removed. */
+  truth(name: string): RuntimeStatus | undefined;
+}
+
+export interface PlaceOptions {
+  name: string;
+  sim: Sim;
+  ownership: Ownership;
+  maxConcurrent: number;
+  onStart(start: Start): void;
+}
+
+const CREATED: RuntimeStatus = {
+  phase: "created",
+  exitCode: null,
+  oom: false,
+  failure: null,
+  startedAt: null,
+  finishedAt: null,
+};
+/** The place itself lets a command run as long as it likes: its timeout is Longshore's duty. */
+const FOREVER_SECONDS = 10_000_000;
+
+export function createPlace({ name, sim, ownership, maxConcurrent, onStart }: PlaceOptions): Place {
+  const stub = createStubRuntime({ homeId: "home", clock: sim.nowMs, maxConcurrent });
+  const created = new Map<string, Launch>();
+  const truths = new Map<string, RuntimeStatus>();
+  const known = new Map<string, { jobId: string; attempt: number }>();
+
+  /** What the place does on its own account it does whatever becomes of the process that asked. */
+  function outside<T>(work: () => T): T {
+    const before = ownership.current;
+    ownership.current = sim.outside;
+    try {
+      return work();
+    } finally {
+      ownership.current = before;
+    }
+  }
+
+  async function submit(launch: Launch, signal: AbortSignal): Promise<string> {
+    signal.throwIfAborted();
+    const { externalName, jobId, attempt } = launch;
+    const isNew = !known.has(externalName);
+    const unbounded = { ...launch, spec: { ...launch.spec, timeoutSeconds: FOREVER_SECONDS } };
+    if (!isNew) return await outside(() => stub.submit(unbounded, signal));
+    // Noted in the same moment in which the stub starts it, which it does before it first waits.
+    const submitted = outside(() => stub.submit(unbounded, signal));
+    const started = (await stub.find(externalName)) !== undefined;
+    if (started) {
+      created.delete(externalName);
+      known.set(externalName, { jobId, attempt });
+      onStart({ runtime: name, name: externalName, jobId, attempt });
+    }
+    return await submitted;
+  }
+
+  async function remove(ref: string): Promise<void> {
+    const status = await stub.status(ref);
+    if (status.phase === "exited") truths.set(ref, status);
+    created.delete(ref);
+    known.delete(ref);
+    await outside(() => stub.cleanup(ref));
+  }
+
+  const adapter: RuntimeAdapter = {
+    ...stub,
+    name,
+    submit,
+    status: async (ref) => (created.has(ref) ? CREATED : await stub.status(ref)),
+    cancel: async (ref, graceSeconds) =>
+      created.has(ref) ? false : await outside(() => stub.cancel(ref, graceSeconds)),
+    wait: async (ref, signal) => (created.has(ref) ? CREATED : await stub.wait(ref, signal)),
+    cleanup: remove,
+    find: async (externalName) => (created.has(externalName) ? externalName : await stub.find(externalName)),
+    async *list(): AsyncGenerator<Owned> {
+      yield* stub.list();
+      for (const [ref, { jobId, attempt, spec }] of created) {
+        yield { ref, externalName: ref, jobId, attempt, status: CREATED, kept: spec.cleanup === "never" };
+      }
+    },
+  };
+
+  return {
+    adapter,
+    createOnly(launch) {
+      if (!known.has(launch.externalName)) created.set(launch.externalName, launch);
+    },
+    vanish: remove,
+    async kill(ref) {
+      if (known.has(ref)) await outside(() => stub.cancel(ref, 0));
+    },
+    namesOf: (jobId) => [...known, ...created].filter(([, one]) => one.jobId === jobId).map(([ref]) => ref),
+    runs: async (ref) => (await stub.status(ref)).phase === "running",
+    names: () => [...known.keys(), ...created.keys()],
+    truth: (ref) => truths.get(ref),
+  };
+}
