@@ -1,49 +1,5 @@
-import { type Change, type Guard, type Item, type Key, MAX_CHANGES } from "../../../engine/ports/table.ts";
-import { checkKey, misuse, toJson } from "./rows.ts";
-
-export function keyOf(change: Change): Key {
-  return change.kind === "put" ? change.item : change.key;
-}
-
-/**
- * A private copy of the changes, so that nothing the caller does before the group commits can alter them.
- * @throws LongshoreError INTERNAL for more than MAX_CHANGES, a key twice, a bad key, or values that JSON cannot hold.
- */
-export function snapshot(changes: Change[]): Change[] {
-  if (changes.length > MAX_CHANGES) throw misuse(`${changes.length} changes in one commit; ${MAX_CHANGES} at most`);
-  const seen = new Set<string>();
-  for (const change of changes) {
-    const { pk, sk } = checkKey(keyOf(change), "a change");
-    const identity = JSON.stringify([pk, sk]);
-    if (seen.has(identity)) throw misuse("two changes of one commit have the same key");
-    seen.add(identity);
-    if (change.kind === "patch") checkPatch(change);
-  }
-  return JSON.parse(toJson(changes));
-}
-
-function checkPatch(change: Change & { kind: "patch" }): void {
-  const names = new Set<string>();
-  for (const name of [...Object.keys(change.set ?? {}), ...Object.keys(change.add ?? {}), ...(change.remove ?? [])]) {
-    if (name === "pk" || name === "sk") throw misuse("a patch cannot change the item's key");
-    if (names.has(name)) throw misuse(`a patch touches attribute ${name} twice`);
-    names.add(name);
-  }
-}
-
-/** Whether the guard holds for the item as it is now. */
-export function holds(guard: Guard | undefined, current: Item | undefined): boolean {
-  if (guard === undefined) return true;
-  if (guard.exists !== undefined && guard.exists !== (current !== undefined)) return false;
-  for (const [name, value] of Object.entries(guard.equals ?? {})) {
-    if (current === undefined || current[name] !== value) return false;
-  }
-  for (const [name, bound] of Object.entries(guard.atMost ?? {})) {
-    const value = current?.[name] ?? 0;
-    if (typeof value !== "number" || value > bound) return false;
-  }
-  return true;
-}
+import type { Change, Item } from "../../../engine/ports/table.ts";
+import { misuse } from "../../../engine/table/changes.ts";
 
 /**
  * The item after a put or a patch.

@@ -7,12 +7,14 @@ import {
   type Key,
   type Table,
 } from "../../../engine/ports/table.ts";
-import { applied, holds, keyOf, snapshot } from "./changes.ts";
+import { checkKey, holds, keyOf, misuse, snapshot } from "../../../engine/table/changes.ts";
+import { cursorAfter } from "../../../engine/table/queries.ts";
+import { applied } from "./changes.ts";
 import { type Connection, connect, unavailable } from "./database.ts";
 import { createGroupCommit } from "./group-commit.ts";
 import { createOutbox } from "./outbox.ts";
-import { cursorAfter, selectFor } from "./query.ts";
-import { COLUMNS, checkKey, misuse, type RowValues, toItem, toRow } from "./rows.ts";
+import { selectFor } from "./query.ts";
+import { COLUMNS, type RowValues, toItem, toRow } from "./rows.ts";
 import { migrate } from "./schema.ts";
 
 /** How long a consumer's cursor may wait for a commit to ride along with. */

@@ -1,0 +1,110 @@
+import { LongshoreError } from "../errors.ts";
+import { type Change, type Guard, type Item, type Key, MAX_CHANGES } from "../ports/table.ts";
+
+/** A misuse of the table by Longshore's own code: never the caller of the API's fault. */
+export function misuse(message: string): LongshoreError {
+  return new LongshoreError("INTERNAL", `table: ${message}`);
+}
+
+export function keyOf(change: Change): Key {
+  return change.kind === "put" ? change.item : change.key;
+}
+
+/** @throws LongshoreError INTERNAL unless both parts are non-empty, well-formed text. */
+export function checkKey(key: unknown, what: string): Key {
+  if (typeof key === "object" && key !== null && "pk" in key && "sk" in key) {
+    const { pk, sk } = key;
+    if (isKeyPart(pk) && isKeyPart(sk)) return { pk, sk };
+  }
+  throw misuse(`${what} must have a non-empty text as pk and as sk`);
+}
+
+// A lone surrogate has no UTF-8 form: two different keys would become one.
+function isKeyPart(part: unknown): part is string {
+  return typeof part === "string" && part !== "" && part.isWellFormed();
+}
+
+/**
+ * A private copy of the changes, as JSON holds them, so that nothing the caller does later can alter them.
+ * @throws LongshoreError INTERNAL for more than MAX_CHANGES, a key twice, a bad key, or values that JSON cannot hold.
+ */
+export function snapshot(changes: Change[]): Change[] {
+  if (changes.length > MAX_CHANGES) throw misuse(`${changes.length} changes in one commit; ${MAX_CHANGES} at most`);
+  const seen = new Set<string>();
+  for (const change of changes) {
+    const { pk, sk } = checkKey(keyOf(change), "a change");
+    const identity = JSON.stringify([pk, sk]);
+    if (seen.has(identity)) throw misuse("two changes of one commit have the same key");
+    seen.add(identity);
+    if (change.kind === "patch") checkPatch(change);
+  }
+  return JSON.parse(toJson(changes));
+}
+
+function checkPatch(change: Change & { kind: "patch" }): void {
+  const names = new Set<string>();
+  for (const name of [...Object.keys(change.set ?? {}), ...Object.keys(change.add ?? {}), ...(change.remove ?? [])]) {
+    if (name === "pk" || name === "sk") throw misuse("a patch cannot change the item's key");
+    if (names.has(name)) throw misuse(`a patch touches attribute ${name} twice`);
+    names.add(name);
+  }
+}
+
+/** What belongs to the table itself in an item, checked, apart from its other attributes. */
+export interface ItemParts {
+  key: Key;
+  index1: Key | undefined;
+  index2: Key | undefined;
+  ttl: number | undefined;
+  attributes: Record<string, unknown>;
+}
+
+/** @throws LongshoreError INTERNAL for a bad key, index key or ttl. */
+export function partsOf(item: Item): ItemParts {
+  const { pk: _pk, sk: _sk, index1, index2, ttl, ...attributes } = item;
+  const key = checkKey(item, "an item");
+  if (ttl !== undefined) checkTtl(ttl);
+  return {
+    key,
+    index1: index1 === undefined ? undefined : checkKey(index1, "index1"),
+    index2: index2 === undefined ? undefined : checkKey(index2, "index2"),
+    ttl,
+    attributes,
+  };
+}
+
+/** @throws LongshoreError INTERNAL unless it is whole seconds. */
+export function checkTtl(ttl: unknown): number {
+  if (typeof ttl === "number" && Number.isSafeInteger(ttl)) return ttl;
+  throw misuse("ttl must be whole seconds");
+}
+
+/** Whether the guard holds for the item as it is now. */
+export function holds(guard: Guard | undefined, current: Item | undefined): boolean {
+  if (guard === undefined) return true;
+  if (guard.exists !== undefined && guard.exists !== (current !== undefined)) return false;
+  for (const [name, value] of Object.entries(guard.equals ?? {})) {
+    if (current === undefined || current[name] !== value) return false;
+  }
+  for (const [name, bound] of Object.entries(guard.atMost ?? {})) {
+    const value = current?.[name] ?? 0;
+    if (typeof value !== "number" || value > bound) return false;
+  }
+  return true;
+}
+
+/** @throws LongshoreError INTERNAL for what JSON cannot hold: a cycle, a bigint, a number that is not finite. */
+export function toJson(value: object): string {
+  try {
+    return JSON.stringify(value, finite);
+  } catch (thrown) {
+    if (thrown instanceof LongshoreError) throw thrown;
+    throw misuse(`attributes are not JSON: ${thrown instanceof TypeError ? "a cycle or a bigint" : "unknown"}`);
+  }
+}
+
+// JSON.stringify would turn NaN and Infinity into null without a word; DynamoDB refuses them.
+function finite(_name: string, value: unknown): unknown {
+  if (typeof value === "number" && !Number.isFinite(value)) throw misuse("a number is not finite");
+  return value;
+}
