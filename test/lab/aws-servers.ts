@@ -35,13 +35,20 @@ export async function missingDynamodb(): Promise<string | null> {
 
 /** Why moto cannot be used here; null when it can. */
 export async function missingMoto(): Promise<string | null> {
-  return (await motoCommand()) === null ? "there is no moto: pip install 'moto[server]'" : null;
+  const find = "import importlib.util as u, sys; sys.exit(u.find_spec('moto') is None or u.find_spec('flask') is None)";
+  const { failed } = await execa("python3", ["-c", find], { reject: false });
+  return failed ? "python3 has no moto: pip install 'moto[server]'" : null;
 }
 
 /** Listens on loopback for what tests ask for. For the global set-up: it must be stopped there. */
 export async function createAwsServers(): Promise<AwsServers> {
   const started = new Map<string, Promise<Server>>();
-  const start: Record<AwsServerName, () => Promise<Server>> = { dynamodb: startDynamodb, aws: startMoto };
+  // What a server keeps for the time of the run is no test's, and so not in the run's own directory.
+  const folder = tmpdir();
+  const start: Record<AwsServerName, () => Promise<Server>> = {
+    dynamodb: startDynamodb,
+    aws: () => startMoto(folder),
+  };
   const front = createServer((request, response) => {
     const name = request.url?.slice(1) ?? "";
     if (!Object.hasOwn(start, name)) {
@@ -78,15 +85,11 @@ async function startDynamodb(): Promise<Server> {
   return await serving(child, { name: "DynamoDB Local", endpoint: `http://localhost:${port}` });
 }
 
-async function startMoto(): Promise<Server> {
-  const command = await motoCommand();
-  if (command === null) throw new Error("there is no moto");
+async function startMoto(parent: string): Promise<Server> {
   const port = await freePort();
-  // A directory of its own: what it keeps for the time of the run is no test's.
-  const folder = await mkdtemp(join(tmpdir(), "longshore-moto-"));
-  const [program, ...args] = command;
-  const child = spawn(program, [...args, "-H", "127.0.0.1", "-p", String(port)], {
-    stdio: "ignore",
+  const folder = await mkdtemp(join(parent, "longshore-moto-"));
+  const child = spawn("python3", [join(import.meta.dirname, "moto-server.py"), String(port)], {
+    stdio: ["ignore", "ignore", "pipe"],
     env: { ...process.env, TMPDIR: folder, AWS_ACCESS_KEY_ID: "lab", AWS_SECRET_ACCESS_KEY: "lab" },
   });
   // By name: its CloudFormation reads the addresses of templates so.
@@ -103,6 +106,10 @@ async function startMoto(): Promise<Server> {
 /** Waits until the server answers; ends it when it does not. */
 async function serving(child: ChildProcess, { name, endpoint }: { name: string; endpoint: string }): Promise<Server> {
   let gone = false;
+  let said = "";
+  child.stderr?.on("data", (chunk: Buffer) => {
+    said = (said + chunk).slice(-1000);
+  });
   const exited = new Promise<void>((resolve) => {
     const end = () => {
       gone = true;
@@ -125,12 +132,5 @@ async function serving(child: ChildProcess, { name, endpoint }: { name: string; 
     await delay(50);
   }
   await stop();
-  throw new Error(gone ? `${name} ended at once` : `${name} did not answer within ${START_LIMIT_MS} ms`);
-}
-
-async function motoCommand(): Promise<[string, ...string[]] | null> {
-  const program = await execa("moto_server", ["--help"], { reject: false });
-  if (!program.failed) return ["moto_server"];
-  const module = await execa("python3", ["-m", "moto.server", "--help"], { reject: false });
-  return module.failed ? null : ["python3", "-m", "moto.server"];
+  throw new Error(gone ? `${name} ended at once: ${said}` : `${name} did not answer within ${START_LIMIT_MS} ms`);
 }

@@ -58,9 +58,9 @@ function conditionOf(guard: Guard | undefined, held: Placeholders): string | und
   }
   for (const [name, bound] of Object.entries(guard?.atMost ?? {})) {
     const attribute = held.name(checkName(name));
-    // Compared with anything but a number it does not hold: DynamoDB compares what has the same type only.
     const within = `${attribute} <= ${held.value(encode(bound))}`;
-    all.push(bound < 0 ? within : `(attribute_not_exists(${attribute}) OR ${within})`);
+    const number = `(attribute_type(${attribute}, ${held.value({ S: "N" })}) AND ${within})`;
+    all.push(bound < 0 ? number : `(attribute_not_exists(${attribute}) OR ${number})`);
   }
   return all.length === 0 ? undefined : all.join(" AND ");
 }

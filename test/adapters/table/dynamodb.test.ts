@@ -1,26 +1,3 @@
-import { randomUUID } from "node:crypto";
-import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
-import { afterAll, beforeAll } from "vitest";
-import { clientDefaults } from "../../../adapters/aws/client.ts";
-import { createDynamodbTable } from "../../../adapters/table/dynamodb/index.ts";
-import { tableContract } from "../../contracts/table.ts";
-import { labSettings } from "../../lab/aws.ts";
-import type { AwsServerName } from "../../lab/aws-servers.ts";
-import { describeWith } from "../../lab/counterparts.ts";
-import { makeTable } from "./dynamodb/make-table.ts";
+import { dynamodbContract } from "./dynamodb/contract.ts";
 
-function contractOn(server: AwsServerName, title: string): void {
-  describeWith(server, title, () => {
-    let client: DynamoDBClient;
-    beforeAll(async () => {
-      client = new DynamoDBClient({ ...clientDefaults("dynamodb"), ...(await labSettings(server)) });
-    });
-    afterAll(() => client.destroy());
-    tableContract(title, async () =>
-      createDynamodbTable({ table: await makeTable(client, `longshore-${randomUUID()}`), client }),
-    );
-  });
-}
-
-contractOn("dynamodb", "dynamodb on DynamoDB Local");
-contractOn("aws", "dynamodb on moto");
+dynamodbContract("dynamodb", { title: "dynamodb on DynamoDB Local", randomRuns: 30 });
