@@ -13,9 +13,9 @@ import type { ObjectInfo, Objects } from "../../../engine/ports/objects.ts";
 import { clientDefaults } from "../../aws/client.ts";
 import { awsError, awsStatus, calling } from "../../aws/errors.ts";
 
-/** S3's smallest part: with two of them under way a stream holds 10 MiB, and 10,000 parts are 48 GiB. */
+/** S3's smallest part, one at a time: a stream holds about two of them, and 10,000 parts are 48 GiB. */
 const PART_BYTES = 5 * 1024 * 1024;
-const PARTS_AT_ONCE = 2;
+const PARTS_AT_ONCE = 1;
 
 export interface S3ObjectsOptions {
   bucket: string;
