@@ -21,15 +21,17 @@ export interface OrchestratorUnderTest {
   orchestrator: Orchestrator;
   /** Resolves with the states that an execution went through, when it has ended. */
   ended(name: string): Promise<string[]>;
-  /** Lets time pass, with everything that becomes due in it; where time is real, nothing: see `Timing`. */
+  /** Lets time pass, with everything that becomes due in it; where time is real, nothing: see `Limits`. */
   pass(seconds: number): Promise<void>;
   end(): Promise<void>;
 }
 
-/** Whether the time of an orchestrator can be let pass. */
-export interface Timing {
-  /** Why not: the tests that need it are left out, for this reason. Others wait for what comes. */
+/** What a counterpart of an orchestrator cannot do, each with why: the tests that need it are left out. */
+export interface Limits {
+  /** Its time cannot be let pass; other tests wait for what comes. */
   realTime?: string;
+  /** It does not take a token before the function that got it has answered. */
+  noEarlyToken?: string;
 }
 
 const JOB = "job_01KGABCDEFGHJKMNPQRSTVWXYZ" as JobId;
@@ -76,13 +78,19 @@ export function recordingHandlers() {
 export function orchestratorContract(
   name: string,
   make: (handlers: LifecycleHandlers) => Promise<OrchestratorUnderTest>,
-  { realTime }: Timing = {},
+  { realTime, noEarlyToken }: Limits = {},
 ): void {
+  type Register = (title: string, test: () => Promise<void>) => void;
+  const unless =
+    (skipReason: string | undefined): Register =>
+    (title, test) => {
+      if (skipReason === undefined) it(title, test);
+      else it(title, { skip: true, meta: { skipReason } }, test);
+    };
   /** A test that lets time pass. */
-  const timed = (title: string, test: () => Promise<void>): void => {
-    if (realTime === undefined) it(title, test);
-    else it(title, { skip: true, meta: { skipReason: realTime } }, test);
-  };
+  const timed = unless(realTime);
+  /** A test that completes a token inside the dispatch. */
+  const early = unless(noEarlyToken);
   describe(`orchestrator contract: ${name}`, () => {
     let handlers: ReturnType<typeof recordingHandlers>;
     let under: OrchestratorUnderTest;
@@ -162,7 +170,7 @@ export function orchestratorContract(
       expect(handlers.finalized).toHaveLength(1);
     });
 
-    it("goes on when the token is completed inside the dispatch itself", async () => {
+    early("goes on when the token is completed inside the dispatch itself", async () => {
       handlers.onDispatch = async ({ token }) => expect(await under.orchestrator.complete(token)).toBe(true);
       await under.orchestrator.start("e", executionInput());
       expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
@@ -272,11 +280,11 @@ export function orchestratorContract(
       expect(await under.orchestrator.isRunning("e")).toBe(false);
     });
 
-    const requeues = async (delaySeconds: number, early: (seconds: number) => Promise<void>): Promise<void> => {
+    const requeues = async (delaySeconds: number, before: (seconds: number) => Promise<void>): Promise<void> => {
       handlers.onFinalize = async ({ step }) => (step === "finalize" ? { retry: true, delaySeconds } : null);
       const { token } = await started();
       await under.orchestrator.complete(token);
-      await early(delaySeconds - 0.5);
+      await before(delaySeconds - 0.5);
       await under.pass(1);
       expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Backoff", "Requeue"]);
       expect(handlers.finalized.map(({ step, input }) => [step, input.jobId, input.attempt])).toEqual([
@@ -308,7 +316,7 @@ export function orchestratorContract(
       expect(handlers.finalized.map(({ step }) => step)).toEqual(["finalize", "requeue", "requeue", "requeue"]);
     });
 
-    it("runs a hundred executions side by side", async () => {
+    early("runs a hundred executions side by side", async () => {
       handlers.onDispatch = async ({ token }) => void (await under.orchestrator.complete(token));
       const names = Array.from({ length: 100 }, (_, n) => `e${n}`);
       await Promise.all(names.map((execution) => under.orchestrator.start(execution, executionInput())));

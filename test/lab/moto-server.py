@@ -4,20 +4,20 @@ usage: python3 moto-server.py PORT   (listens on loopback; then AWS_ENDPOINT_URL
 - A DynamoDB transaction is isolated: moto restores its copy of the whole table after a refused one, and with it takes
   away what others wrote meanwhile. Here one call at a time works on the tables.
 - TransactWriteItems' ClientRequestToken is honoured: the same token again is the same transaction, done once.
-- A state machine really runs. A function `loopback-PORT-NAME` in it is an HTTP POST to /NAME on that port: a test's own
+- A state machine really runs, more than once at a time. A function `loopback-PORT-NAME` in it is an HTTP POST to /NAME on that port: a test's own
   handler, whose answer 500 with `{"errorType", "errorMessage"}` is a failure of the function.
 - An event's template is parsed once, not for every event: half a second each.
 """
-import functools, io, re, sys, threading, urllib.error, urllib.request
+import copy, functools, io, re, sys, threading, urllib.error, urllib.request
 
 from moto.core.config import default_user_config
 
 default_user_config["stepfunctions"]["execute_state_machine"] = True
 
-from moto.stepfunctions import models as sfn
-from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+from moto.stepfunctions.models import StateMachine
 
-sfn.stepfunctions_backends = stepfunctions_parser_backends
+# moto copies a machine with all its executions for each new one, and cannot while one of them runs.
+StateMachine.__deepcopy__ = lambda self, memo: copy.copy(self)
 
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 
