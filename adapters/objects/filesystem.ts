@@ -3,32 +3,17 @@ import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LongshoreError } from "../../engine/errors.ts";
+import { checkObjectKey, checkObjectPrefix, checkRange, isSegment } from "../../engine/object-keys.ts";
 import type { ObjectInfo, Objects } from "../../engine/ports/objects.ts";
 
 // Both marks are outside the alphabet of keys, so that keys `a` and `a/b` can both be, and no key names an upload.
 const DIRECTORY_MARK = "+";
 const UPLOADS = "~uploads";
 
-/** S3's bound for a key; a segment must also fit a file name of 255 bytes together with its mark. */
-const MAX_KEY_BYTES = 1024;
-const MAX_SEGMENT_BYTES = 250;
 const READ_BYTES = 64 * 1024;
 
 /** How often a put may lose its directory to deletes of its neighbours. */
 const MAX_INSTALLS = 100;
-
-const SEGMENT = /^[A-Za-z0-9._=-]+$/;
-const PARTIAL = /^[A-Za-z0-9._=-]*$/;
-
-function isSegment(segment: string): boolean {
-  return SEGMENT.test(segment) && segment !== "." && segment !== ".." && segment.length <= MAX_SEGMENT_BYTES;
-}
-
-function checkKey(key: string): string[] {
-  const segments = key.split("/");
-  if (key.length <= MAX_KEY_BYTES && segments.every(isSegment)) return segments;
-  throw new LongshoreError("VALIDATION", "an object's key must be segments of A-Z a-z 0-9 . _ = - between slashes");
-}
 
 function errno(thrown: unknown): string | null {
   return thrown instanceof Error && "code" in thrown && typeof thrown.code === "string" ? thrown.code : null;
@@ -96,7 +81,7 @@ export function createFilesystemObjects(options: { directory: string }): Objects
   const directoryOf = (segments: string[]): string =>
     join(root, ...segments.map((segment) => `${segment}${DIRECTORY_MARK}`));
   const pathOf = (key: string): string => {
-    const segments = checkKey(key);
+    const segments = checkObjectKey(key);
     const name = segments.pop() ?? "";
     return join(directoryOf(segments), name);
   };
@@ -192,11 +177,7 @@ export function createFilesystemObjects(options: { directory: string }): Objects
     },
     async get(key, range) {
       const path = pathOf(key);
-      const start = range?.start ?? 0;
-      const last = range?.end ?? Number.MAX_SAFE_INTEGER;
-      if (!Number.isSafeInteger(start) || !Number.isSafeInteger(last) || start < 0 || last < start) {
-        throw new LongshoreError("VALIDATION", "a range must be whole numbers with 0 <= start <= end");
-      }
+      const { start, end: last } = checkRange(range);
       const found = await find(key, path);
       if (found === undefined) return undefined;
       const { sizeBytes, storedAt } = found;
@@ -221,11 +202,7 @@ export function createFilesystemObjects(options: { directory: string }): Objects
       }
     },
     async *list(prefix) {
-      const segments = prefix.split("/");
-      const last = segments.pop() ?? "";
-      if (!segments.every(isSegment) || !PARTIAL.test(last) || prefix.length > MAX_KEY_BYTES) {
-        throw new LongshoreError("VALIDATION", "a prefix must be the beginning of an object's key");
-      }
+      const segments = checkObjectPrefix(prefix);
       yield* walk(segments, prefix);
     },
   };

@@ -29,8 +29,11 @@ async function conflictOf(commit: Promise<void>): Promise<ConflictError> {
 const key = (pk: string, sk: string): Key => ({ pk, sk });
 const put = (item: Item, guard?: Change["guard"]): Change => ({ kind: "put", item, ...(guard ? { guard } : {}) });
 
-/** What every table must do. `make` gives an empty table; the suite closes it. */
-export function tableContract(name: string, make: () => Promise<Table>): void {
+/**
+ * What every table must do. `make` gives an empty table; the suite closes it. `randomRuns` is how many random histories
+ * are tried, default 60.
+ */
+export function tableContract(name: string, make: () => Promise<Table>, { randomRuns = 60 } = {}): void {
   describe(`table contract: ${name}`, () => {
     let table: Table;
     beforeEach(async () => {
@@ -498,7 +501,7 @@ export function tableContract(name: string, make: () => Promise<Table>): void {
             expect(await all({ pk: space + pk, limit: 2 })).toEqual(model.partition(space + pk));
           }
         }),
-        { numRuns: 60 },
+        { numRuns: randomRuns },
       );
     });
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import type { TestProject } from "vitest/node";
+import { createAwsServers, missingDynamodb, missingMoto } from "./aws-servers.ts";
 import { type Counterparts, parseRequired } from "./counterparts.ts";
 import { dockerCounterpart, ensureBusybox } from "./docker.ts";
 import { RUN_DIR } from "./leaks.ts";
@@ -16,11 +17,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const required = parseRequired(process.env.LONGSHORE_REQUIRE);
   project.provide("required", required);
   project.provide("counterparts", await findCounterparts());
+  const awsServers = await createAwsServers();
+  project.provide("awsServers", awsServers.url);
   const before = process.env.TMPDIR;
   const runDir = await mkdtemp(join(tmpdir(), "longshore-test-"));
   process.env[RUN_DIR] = runDir;
   process.env.TMPDIR = runDir;
   return async () => {
+    await awsServers.stop();
     if (before === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = before;
     delete process.env[RUN_DIR];
@@ -29,8 +33,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 async function findCounterparts(): Promise<Counterparts> {
-  const [docker, registry, disk] = await Promise.all([missingDocker(), missingRegistry(), missingDisk()]);
-  return { docker, registry, disk };
+  const [docker, registry, disk, dynamodb, aws] = await Promise.all([
+    missingDocker(),
+    missingRegistry(),
+    missingDisk(),
+    missingDynamodb(),
+    missingMoto(),
+  ]);
+  return { docker, registry, disk, dynamodb, aws };
 }
 
 async function missingDocker(): Promise<string | null> {

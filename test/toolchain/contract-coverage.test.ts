@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { describe, expect, it } from "vitest";
-import { importsOf, unitOf } from "./import-rules.ts";
+import { importsOf, isShared, unitOf } from "./import-rules.ts";
 import { repositoryFiles } from "./sources.ts";
 
 /** The adapters that no test file hands to the contract suite of their port, by the paths and texts of all sources. */
@@ -9,7 +9,7 @@ function withoutContract(files: ReadonlyMap<string, string>): string[] {
   const adapters = new Set(
     sources
       .map(([path]) => path)
-      .filter((path) => path.startsWith("adapters/"))
+      .filter((path) => path.startsWith("adapters/") && !isShared(path))
       .map(unitOf),
   );
   const tests = sources.map(([path]) => path).filter((path) => path.endsWith(".test.ts"));
@@ -68,6 +68,10 @@ describe("contract suites", () => {
     const helper = ["test/adapters/table/make.ts", SUBJECT] as const;
     const test = [TEST, `${SUITE} import { make } from "./make.ts";`] as const;
     expect(withoutContract(new Map([ADAPTER, helper, test]))).toEqual([]);
+  });
+
+  it("are not asked of what adapters share", () => {
+    expect(withoutContract(new Map([["adapters/aws/client.ts", "export const defaults = 1;"]]))).toEqual([]);
   });
 
   it("are called for every adapter of the repository", async () => {

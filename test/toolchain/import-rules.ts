@@ -1,6 +1,9 @@
 import { posix } from "node:path";
 import { parseSync, Visitor } from "oxc-parser";
 
+/** What the adapters of one provider share; no adapter itself, so it has no contract and knows no adapter. */
+const SHARED = "adapters/aws";
+
 /** How a module is reached: `value` at load, `dynamic` when it is needed, `type` only for the compiler. */
 type ImportKind = "value" | "dynamic" | "type";
 
@@ -24,7 +27,7 @@ const RULES: Record<string, Rule> = {
     zones: { engine: ANY },
     packages: ["zod", "ulid", "canonicalize", "node:crypto", "node:buffer", "node:util"],
   },
-  // An adapter's own folder is let through in `violations`; every other adapter is a sibling.
+  // An adapter's own folder and what adapters share are let through in `objection`; every other adapter is a sibling.
   adapters: { zones: { engine: ANY } },
   functions: { zones: { engine: ANY, adapters: ANY, functions: ANY } },
   local: { zones: { engine: ANY, adapters: ANY, functions: ANY, local: ANY } },
@@ -87,6 +90,8 @@ function objection(file: string, rule: Rule, { specifier, kind }: Import): strin
   if (target.startsWith("../")) return `${specifier} leads out of the repository`;
   const targetZone = zoneOf(target);
   if (zone === "adapters" && targetZone === "adapters") {
+    if (isShared(target)) return null;
+    if (isShared(file)) return `what adapters share never imports one (${target})`;
     return unitOf(file) === unitOf(target) ? null : `an adapter never imports a sibling (${target})`;
   }
   const allowed = rule.zones[targetZone];
@@ -132,6 +137,11 @@ function zoneOf(path: string): string {
 /** An adapter is `adapters/<port>/<name>`: a folder with all that it holds, or one file. */
 export function unitOf(path: string): string {
   return path.split("/").slice(0, 3).join("/").replace(/\.ts$/, "");
+}
+
+/** Whether a file is one of those that several adapters share. */
+export function isShared(path: string): boolean {
+  return path.startsWith(`${SHARED}/`);
 }
 
 function packageOf(specifier: string): string {

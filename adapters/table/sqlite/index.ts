@@ -1,13 +1,15 @@
 import { LongshoreError } from "../../../engine/errors.ts";
 import type { ChangeFeed, Key, Table } from "../../../engine/ports/table.ts";
+import { checkKey, misuse } from "../../../engine/table/changes.ts";
+import { cursorAfter } from "../../../engine/table/queries.ts";
 import { snapshot } from "./changes.ts";
 import { connect, unavailable } from "./database.ts";
 import { createGroupCommit } from "./group-commit.ts";
 import { createOutbox } from "./outbox.ts";
 import { plan } from "./plan.ts";
-import { cursorAfter, selectFor } from "./query.ts";
+import { selectFor } from "./query.ts";
 import { createRecent } from "./recent.ts";
-import { checkKey, misuse, toItem, valuesOf } from "./rows.ts";
+import { toItem, valuesOf } from "./rows.ts";
 import { migrate } from "./schema.ts";
 import { createWrites } from "./writes.ts";
 

@@ -1,6 +1,7 @@
 import { LongshoreError } from "../../../engine/errors.ts";
 import { ConflictError, type Item, type Key } from "../../../engine/ports/table.ts";
-import { holds, type OwnChange, patched } from "./changes.ts";
+import { holds } from "../../../engine/table/changes.ts";
+import { type OwnChange, patched } from "./changes.ts";
 import { type RowValues, toItem, toRow } from "./rows.ts";
 
 const EVENT_PREFIX = "EVENT#";

@@ -1,9 +1,6 @@
-import { LongshoreError } from "../../../engine/errors.ts";
-import type { Item, Query } from "../../../engine/ports/table.ts";
-import { COLUMNS, misuse } from "./rows.ts";
-
-const DEFAULT_LIMIT = 100;
-const MAX_LIMIT = 1000;
+import type { Query } from "../../../engine/ports/table.ts";
+import { afterPrefix, compareText, limitOf, placeOf } from "../../../engine/table/queries.ts";
+import { COLUMNS } from "./rows.ts";
 
 interface Statement {
   sql: string;
@@ -18,50 +15,12 @@ interface Bound {
   inclusive: boolean;
 }
 
-// SQLite compares text by its UTF-8 bytes, as DynamoDB does; JavaScript's `<` compares UTF-16 units.
-const compare = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
-
-/** The least text that is greater than every text with this prefix; undefined when there is none. */
-function afterPrefix(prefix: string): string | undefined {
-  const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0);
-  while (points.length > 0) {
-    const last = points.pop() ?? 0;
-    if (last < 0x10ffff) return String.fromCodePoint(...points, last === 0xd7ff ? 0xe000 : last + 1);
-  }
-  return undefined;
-}
-
-/** The cursor that goes on after `item` for the same query. */
-export function cursorAfter(query: Query, item: Item): string {
-  const index = query.index === undefined ? undefined : item[query.index];
-  const place = index === undefined ? [item.sk] : [index.sk, item.pk, item.sk];
-  return Buffer.from(JSON.stringify(place)).toString("base64url");
-}
-
-function parseCursor(query: Query): Bound | undefined {
-  if (query.cursor === undefined) return undefined;
-  let place: unknown;
-  try {
-    place = JSON.parse(Buffer.from(query.cursor, "base64url").toString());
-  } catch {
-    place = undefined;
-  }
-  const [sk, pk, itemSk]: unknown[] = Array.isArray(place) ? place : [];
-  if (typeof sk === "string" && query.index === undefined && pk === undefined) return { sk, inclusive: false };
-  if (typeof sk === "string" && query.index !== undefined && typeof pk === "string" && typeof itemSk === "string") {
-    return { sk, tie: [pk, itemSk], inclusive: false };
-  }
-  throw new LongshoreError("VALIDATION", "the cursor is not one of this list", {
-    violations: [{ path: "cursor", code: "INVALID_CURSOR", message: "is not a cursor that this list gave" }],
-  });
-}
-
 /** The tightest of the bounds; `sign` 1 for lower bounds, -1 for upper ones. */
 function tightest(bounds: (Bound | undefined)[], sign: 1 | -1): Bound | undefined {
   let best: Bound | undefined;
   for (const bound of bounds) {
     if (bound === undefined) continue;
-    const order = best === undefined ? 1 : sign * compare(bound.sk, best.sk);
+    const order = best === undefined ? 1 : sign * compareText(bound.sk, best.sk);
     // At the same place a plain exclusive bound leaves out all ties, a tie leaves out some, an inclusive bound none.
     if (order > 0 || (order === 0 && looseness(bound) < looseness(best))) best = bound;
   }
@@ -79,13 +38,13 @@ function looseness(bound: Bound | undefined): number {
  * @throws LongshoreError VALIDATION for a cursor that is none, INTERNAL for a limit outside 1–1000.
  */
 export function selectFor(query: Query): Statement {
-  const limit = query.limit ?? DEFAULT_LIMIT;
-  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) throw misuse(`limit must be 1 to ${MAX_LIMIT}`);
+  const limit = limitOf(query);
   const [pk, sk] =
     query.index === undefined ? ["pk", "sk"] : query.index === "index1" ? ["i1pk", "i1sk"] : ["i2pk", "i2sk"];
   const { prefix, after, before } = query.sk ?? {};
   const beyond = prefix === undefined ? undefined : afterPrefix(prefix);
-  const cursor = parseCursor(query);
+  const place = placeOf(query);
+  const cursor: Bound | undefined = place === undefined ? undefined : { ...place, inclusive: false };
   const descending = query.descending === true;
   const lower = tightest(
     [
@@ -106,15 +65,15 @@ export function selectFor(query: Query): Statement {
 
   const conditions = [`${pk} = ?`];
   const parameters: (string | number)[] = [query.pk];
-  const bound = (limitOf: Bound | undefined, operator: ">" | "<"): void => {
-    if (limitOf === undefined) return;
-    const comparison = limitOf.inclusive ? `${operator}=` : operator;
-    if (limitOf.tie === undefined) {
+  const bound = (end: Bound | undefined, operator: ">" | "<"): void => {
+    if (end === undefined) return;
+    const comparison = end.inclusive ? `${operator}=` : operator;
+    if (end.tie === undefined) {
       conditions.push(`${sk} ${comparison} ?`);
-      parameters.push(limitOf.sk);
+      parameters.push(end.sk);
     } else {
       conditions.push(`(${sk}, pk, sk) ${comparison} (?, ?, ?)`);
-      parameters.push(limitOf.sk, ...limitOf.tie);
+      parameters.push(end.sk, ...end.tie);
     }
   };
   bound(lower, ">");

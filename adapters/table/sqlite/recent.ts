@@ -1,8 +1,4 @@
-import type { Key } from "../../../engine/ports/table.ts";
 import type { RowValues } from "./rows.ts";
-
-/** A key as one text; no two keys share one. */
-export const identityOf = ({ pk, sk }: Key): string => `${pk.length} ${pk}${sk}`;
 
 /** What an entry costs besides its body. */
 const ENTRY_BYTES = 512;

@@ -1,6 +1,7 @@
 import type { Key } from "../../../engine/ports/table.ts";
+import { identityOf } from "../../../engine/table/changes.ts";
 import type { Connection } from "./database.ts";
-import { identityOf, type Recent } from "./recent.ts";
+import type { Recent } from "./recent.ts";
 import { COLUMNS, type RowValues, valuesOf } from "./rows.ts";
 
 const SELECT = `SELECT ${COLUMNS} FROM items WHERE pk = ? AND sk = ?`;
