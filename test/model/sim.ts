@@ -132,6 +132,6 @@ export function createSim(seed: number, startMs: number): Sim {
 }
 
 /** Resolves when everything that follows from the last happening without waiting has been done: a tick comes after all microtasks. */
-function quiet(): Promise<void> {
+export function quiet(): Promise<void> {
   return new Promise((resolve) => process.nextTick(resolve));
 }

@@ -6,7 +6,7 @@ import type { Mutant } from "./mutant.ts";
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** The sources that mutants are made of: paths and texts. */
-function engineSources(): Map<string, string> {
+export function engineSources(): Map<string, string> {
   const paths = globSync("engine/**/*.ts", { cwd: ROOT });
   return new Map(paths.map((path) => [path, readFileSync(new URL(path, pathToFileURL(ROOT)), "utf8")]));
 }
@@ -31,7 +31,7 @@ export function loadMutant(mutant: Mutant): void {
  * The source with the mutant in it.
  * @throws Error when the text that it replaces is not there exactly once.
  */
-function mutated(
+export function mutated(
   sources: ReadonlyMap<string, string>,
   { name, search, replace }: Mutant,
 ): { path: string; source: string } {

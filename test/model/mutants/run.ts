@@ -18,7 +18,7 @@ export interface Verdict {
 }
 
 /** Plays a broken engine until it is caught, or so many lives are over. @throws Error when it cannot be played. */
-async function playMutant({ name }: Mutant, { seed, lives }: { seed: number; lives: number }): Promise<Verdict> {
+export async function playMutant({ name }: Mutant, { seed, lives }: { seed: number; lives: number }): Promise<Verdict> {
   const args = ["--mutant", name, "--seed", `${seed}`, "--lives", `${lives}`, "--workers", "1"];
   const { exitCode, stdout, stderr } = await execa(process.execPath, [MAIN, ...args], { reject: false });
   const played = Number(/: (\d+) lives in/.exec(stdout)?.[1] ?? 0);
