@@ -18,5 +18,8 @@ export function command(text: string, steps: number, act: (asked: Asked, world: 
   };
 }
 
+/** More jobs than one commit can hold: such a batch is staged. */
+export const STAGED = 26;
+
 /** As the home on one machine has it: a job that was touched later is left to whoever touched it. */
 export const QUIET_MS = 30_000;

@@ -63,12 +63,6 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
       'const move: Occurrence = { type: "CLEAN", attempt: job.attempt };\n  await advance(ctx.ledger, job.jobId, { move, known: { job, attempt } });\n  if (externalRef !== undefined) await runtime.cleanup(externalRef);',
   },
   {
-    name: "lost-start-not-looked-for",
-    breaks: "what a lost launch left is not looked for by name",
-    search: '(name === "" ? undefined : await runtime.find(name))',
-    replace: "undefined",
-  },
-  {
     name: "parked-never-woken",
     breaks: "nobody wakes a job that waits behind its key",
     search: "for await (const key of keys ?? parkedKeys(ctx.ledger, runtime)) await unpark(ctx.ledger, runtime, key);",
