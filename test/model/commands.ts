@@ -6,8 +6,8 @@ import { replayDeadLetter } from "../../engine/operations/replay.ts";
 import { begin, pick, send, soon, submit } from "./asked.ts";
 import { happenUntil } from "./check-step.ts";
 import { HARSH_COMMANDS } from "./harsh-commands.ts";
-import { type JobPlan, jobPlan, planText } from "./jobs.ts";
-import { command, type ModelCommand, QUIET_MS, STAGED } from "./model-command.ts";
+import { jobPlan, planText } from "./jobs.ts";
+import { command, type ModelCommand, QUIET_MS, STAGED, stagedOf } from "./model-command.ts";
 import { RUNTIMES } from "./world.ts";
 
 const MAX_COMMANDS = 40;
@@ -44,8 +44,7 @@ const CANCEL_AT = ["admitted", "validating", "pulling", "creating", "running", "
 const CALM_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
   fc.tuple(fc.array(jobPlan, { minLength: 2, maxLength: 4 }), key, steps).map(([few, k, n]) =>
     command(`submit ${STAGED} of ${few.map(planText).join("; ")} key ${k}`, n, (asked, world) => {
-      const plans = Array.from({ length: STAGED }, (_, i) => few[i % few.length] as JobPlan);
-      submit(asked, world, { plans, key: k });
+      submit(asked, world, { plans: stagedOf(few, world), key: k });
     }),
   ),
   fc.tuple(fc.nat(3), steps).map(([a, n]) =>

@@ -1,12 +1,14 @@
 import fc from "fast-check";
+import type { JobRecord } from "../../engine/ledger/records.ts";
 import { stageOf } from "../../engine/occurrences.ts";
 import { cancelJob } from "../../engine/operations/control.ts";
 import { observeExit } from "../../engine/operations/observe.ts";
 import { expireAttempt } from "../../engine/operations/stop.ts";
+import { isTerminal } from "../../engine/states.ts";
 import { begin, pick, recordIn, soon, submit } from "./asked.ts";
 import { happen } from "./check-step.ts";
-import { type JobPlan, jobPlan, planText } from "./jobs.ts";
-import { command, type ModelCommand, STAGED } from "./model-command.ts";
+import { jobPlan, planText } from "./jobs.ts";
+import { command, type ModelCommand, STAGED, stagedOf } from "./model-command.ts";
 import type { World } from "./world.ts";
 
 const steps = fc.nat(40);
@@ -58,7 +60,7 @@ export const HARSH_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
   ),
   steps.map((n) =>
     command("cancel a running job, and the news of it are lost", n, async (asked, world) => {
-      const job = await soon(world, (one) => stageOf(one) === "running" && one.cancelRequestedAt === null);
+      const job = await soon(world, (one) => stageOf(one) === "running" && isLong(one));
       if (job === undefined) return;
       asked.cancelled.add(job.jobId);
       begin(world.run((ctx) => cancelJob(ctx, job.jobId, "model")).then(() => loseFeeds(world)));
@@ -69,8 +71,7 @@ export const HARSH_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
       `submit ${STAGED} of ${few.map(planText).join("; ")}, die, and the news are lost`,
       n,
       async (asked, world) => {
-        const plans = Array.from({ length: STAGED }, (_, i) => few[i % few.length] as JobPlan);
-        submit(asked, world, { plans, key: null });
+        submit(asked, world, { plans: stagedOf(few, world), key: null });
         const job = await soon(world, ({ stagedIn }) => stagedIn !== undefined);
         if (job === undefined) return;
         world.crash();
@@ -91,6 +92,16 @@ export const HARSH_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
       if (jobId !== undefined) begin(takeAway(world, jobId, gone));
     }),
   ),
+  fc.tuple(at, steps).map(([a, n]) =>
+    command(`a container of job ${a} appears that nobody owns`, n, (_, world) => {
+      const jobId = pick(world, a, ({ types }) => types.includes("CLEANED_UP"));
+      const job = jobId === undefined ? undefined : recordIn(world, jobId);
+      if (job === undefined || !isTerminal(job.status) || job.externalName === null) return;
+      const { externalName, attempt: k } = job;
+      const place = world.places.find(({ adapter }) => adapter.name === job.runtime);
+      place?.createOnly({ externalName, jobId: job.jobId, attempt: k, kept: false });
+    }),
+  ),
   steps.map((n) =>
     command("the feed loses what it holds", n, (_, world) => {
       loseFeeds(world);
@@ -105,6 +116,10 @@ export const HARSH_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
     .tuple(fc.constantFrom(1000, 60_000, 7_200_000, 100_000_000), steps)
     .map(([ms, n]) => command(`nothing happens for ${ms} ms`, n, (_, world) => world.sim.advance(ms))),
 ];
+
+function isLong({ timeoutSeconds, cancelRequestedAt }: JobRecord): boolean {
+  return timeoutSeconds === 3600 && cancelRequestedAt === null;
+}
 
 function comeBack(world: World, ms: number): void {
   const boot = () => {

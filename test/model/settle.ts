@@ -13,7 +13,7 @@ const PATIENT_SWEEPS = 8;
 /** Together days: more than all timeouts and retries of a run take, one after the other. */
 const MAX_SWEEPS = 400;
 /** A cancel takes no longer than this once nothing fails: the grace, a few sweeps, the waits between retries. */
-const CANCEL_MS = 1_800_000;
+const CANCEL_MS = 600_000;
 
 /** Nothing fails any more: lets everything come to its end, with a sweep every so often. */
 export async function settle(world: World): Promise<void> {
@@ -32,6 +32,8 @@ export async function settle(world: World): Promise<void> {
   }
 }
 
+const STEPS_A_LOOK = 20;
+
 /** Where nothing was lost nobody has to sweep: lets everything come to its end by itself. */
 export async function settleUnswept(world: World): Promise<void> {
   while (!isDone(world)) {
@@ -40,9 +42,9 @@ export async function settleUnswept(world: World): Promise<void> {
       const left = [...invariants.jobs.values()].filter(({ jobId }) => !isOver(world, jobId));
       const said = left.map(({ jobId, types }) => `${jobId}: ${types.join(" ")}`).join("; ");
       invariants.fail(`without a sweep nothing goes on: ${said}`);
+      await checkStep(world);
     }
-    await happen(world, 1);
-    await checkStep(world);
+    await happen(world, STEPS_A_LOOK);
   }
 }
 
