@@ -1,3 +1,4 @@
+import { concurrencyKey } from "../../engine/ledger/keys.ts";
 import { type LedgerLimits, shardBound } from "../../engine/ledger/ledger.ts";
 import type { AttemptRecord, EventRecord, JobRecord } from "../../engine/ledger/records.ts";
 import type { Item, Key } from "../../engine/ports/table.ts";
@@ -99,6 +100,10 @@ export function createInvariants(limits: LedgerLimits, table: () => MemoryTable,
       if (after.attempt > after.maxAttempts) fail(`${said}: only ${after.maxAttempts} attempts were allowed`);
     } else if (before.status === "RUNNING" && after.status === "RUNNING") {
       if (phaseOrder(after.phase) < phaseOrder(before.phase)) fail(`${said}: a phase went back`);
+    }
+    if (after.parked && !before.parked && after.concurrencyKey !== null) {
+      const inUse = Number(table().peek(concurrencyKey(after.concurrencyKey))?.count ?? 0);
+      if (inUse < limits.maxPerKey(after.concurrencyKey)) fail(`${said}: it was put behind a key that has room`);
     }
     if (after.status === "RUNNING" && after.slotShard === null) fail(`${said}: it runs without a slot`);
     if (before.cancelRequestedAt !== null && after.cancelRequestedAt !== before.cancelRequestedAt)
