@@ -140,7 +140,8 @@ async function longshoreLife(
 
 const engine = new Docker();
 
-async function createOptionsOf(name: string): Promise<Docker.ContainerCreateOptions> {
+/** The options that the engine was given for a container, without Longshore's own labels. */
+export async function createOptionsOf(name: string): Promise<Docker.ContainerCreateOptions> {
   const { Config, HostConfig } = await engine.getContainer(name).inspect();
   const { Image, Entrypoint, Cmd, Env, Labels } = Config;
   const labels = Object.fromEntries(Object.entries(Labels).filter(([key]) => !key.startsWith("longshore.")));

@@ -9,6 +9,8 @@ import { fileURLToPath } from "node:url";
 /** A server in a process of its own, so that the clients that measure it do not share its event loop. */
 export interface BenchServer extends AsyncDisposable {
   url: string;
+  /** Its data directory. */
+  directory: string;
 }
 
 /** A local home in a fresh data directory. */
@@ -37,6 +39,7 @@ async function start(script: string, invocation: Invocation): Promise<BenchServe
   if (url === undefined) throw new Error(`${script} ended before it listened`);
   return {
     url,
+    directory,
     async [Symbol.asyncDispose]() {
       child.kill("SIGTERM");
       await exited;

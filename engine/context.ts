@@ -25,6 +25,8 @@ export interface Inflight {
   begin(jobId: JobId, attempt: number): { signal: AbortSignal; end(): void };
   /** Aborts the launch of a job in this process; false when there is none. */
   abort(jobId: JobId, reason: unknown): boolean;
+  /** Whether this process is at a launch of the job. */
+  isLaunching(jobId: JobId): boolean;
   /** The latest progress of a pull, shown to whoever looks. */
   progress(jobId: JobId, report: LaunchReport | null): void;
 }

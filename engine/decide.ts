@@ -47,9 +47,11 @@ function inWords(type: Occurrence["type"]): string {
 
 /** An occurrence of another attempt than the current one is late news. */
 function isStale(job: JobRecord, occurrence: Occurrence): boolean {
+  if (occurrence.type === "CANCEL" || occurrence.type === "ORPHAN") return false;
   // Two reconcilers that miss the same execution must not start two in its place.
-  if (occurrence.type === "RELAUNCH" && occurrence.generation !== job.generation) return true;
-  return occurrence.type !== "CANCEL" && occurrence.attempt !== job.attempt;
+  const isOfGeneration = occurrence.type === "DEFER" || occurrence.type === "RELAUNCH";
+  if (isOfGeneration && occurrence.generation !== job.generation) return true;
+  return occurrence.attempt !== job.attempt;
 }
 
 function apply(draft: Draft, stage: Stage, occurrence: Occurrence): void {
@@ -87,11 +89,18 @@ function apply(draft: Draft, stage: Stage, occurrence: Occurrence): void {
       return;
     case "REQUEUE":
       return requeue(draft, occurrence);
+    case "DEFER":
+      return defer(draft, occurrence);
     case "RELAUNCH":
       draft.setJob({ generation: draft.job.generation + 1 });
       draft.event("RECONCILED", { reason: occurrence.reason, generation: draft.job.generation });
       draft.effect("start-execution");
       return;
+    case "ORPHAN": {
+      const { attempt, externalName, externalRef } = occurrence;
+      draft.event("ORPHAN_DETECTED", { attempt, externalName, externalRef });
+      return;
+    }
     case "CANCEL":
       return cancel(draft, stage, occurrence.by);
     default:
@@ -202,7 +211,26 @@ function requeue(draft: Draft, occurrence: Extract<Occurrence, { type: "REQUEUE"
     retryAt: null,
     externalRef: null,
     externalName: null,
+    refusals: 0,
   });
+}
+
+function defer(draft: Draft, occurrence: Extract<Occurrence, { type: "DEFER" }>): void {
+  const { queueShard, reason, refused } = occurrence;
+  const { cancelRequestedAt, generation, refusals = 0 } = draft.job;
+  // What was asked to end does not wait for its turn again.
+  if (cancelRequestedAt !== null || draft.attempt?.stop) return draft.effect("stop-resource");
+  // Without its token the attempt counts as one that was never handed to the runtime.
+  draft.setAttempt({ token: null });
+  draft.setJob({
+    status: "PENDING",
+    phase: "queued",
+    generation: generation + 1,
+    slotShard: null,
+    queueShard,
+    refusals: refused ? refusals + 1 : 0,
+  });
+  draft.event("RECONCILED", { reason, deferred: true, generation: draft.job.generation });
 }
 
 function cancel(draft: Draft, stage: Stage, by: string): void {
@@ -210,10 +238,12 @@ function cancel(draft: Draft, stage: Stage, by: string): void {
   draft.setJob({ cancelRequestedAt: draft.at });
   draft.event("CANCEL_REQUESTED", { by });
   if (stage !== "queued" && stage !== "retrying") return draft.effect("stop-resource");
-  // Nothing of it runs: the record ends at once.
+  // Nothing of it runs: the record ends at once. A launch that was deferred may have left what was never started.
+  const cleanupPending = draft.job.cleanupPending || (stage === "queued" && draft.job.externalName !== null);
   draft.setJob({
     status: "CANCELLED",
     phase: null,
+    cleanupPending,
     finishedAt: draft.at,
     queueShard: null,
     parked: false,

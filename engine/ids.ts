@@ -23,6 +23,11 @@ export function mintHomeId(nowMs: number): string {
   return `home_${ulid(nowMs)}`;
 }
 
+/** Mints a name for whoever takes a lease: nobody else ever has the same. */
+export function mintLeaseOwner(nowMs: number): string {
+  return `lease_${ulid(nowMs)}`;
+}
+
 /** The id of a job's dead letter: `dl_` and the job's own ULID, so that a job can only ever have one. */
 export type DeadLetterId = string & { readonly __brand: "DeadLetterId" };
 

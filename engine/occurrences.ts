@@ -3,7 +3,7 @@ import type { AttemptExit, JobRecord, StopReason } from "./ledger/records.ts";
 import type { Outcome } from "./outcome.ts";
 import { assertNever, isTerminal, type Phase } from "./states.ts";
 
-/** Something that happened to a job, as `decide` takes it. All but CANCEL speak of one attempt. */
+/** Something that happened to a job, as `decide` takes it. All but CANCEL and ORPHAN speak of the current attempt. */
 export type Occurrence =
   /** A slot was got for the attempt. */
   | { type: "ADMIT"; attempt: number; slotShard: number }
@@ -32,8 +32,15 @@ export type Occurrence =
   | { type: "CLEAN"; attempt: number }
   /** The delay before the next attempt is over. `queueShard`: where it counts while it waits. */
   | { type: "REQUEUE"; attempt: number; queueShard: number }
+  /**
+   * The runtime did not answer, and nothing of the attempt was started: back to the queue with the same attempt. Of the
+   * generation that was launched. `refused`: the runtime answers others, so that it may be the job that it does not take.
+   */
+  | { type: "DEFER"; attempt: number; generation: number; queueShard: number; reason: string; refused: boolean }
   /** The execution of the attempt and this generation was lost and must be started again. */
   | { type: "RELAUNCH"; attempt: number; generation: number; reason: string }
+  /** A resource was found that carries the job's label and that no attempt owns: it will be removed. */
+  | { type: "ORPHAN"; attempt: number; externalName: string; externalRef: string }
   /** Somebody asked to cancel the job. */
   | { type: "CANCEL"; by: string };
 
@@ -86,7 +93,14 @@ export type Legality = "apply" | "ignore" | "refuse";
 
 /** Every occurrence at every stage. Deliveries are at-least-once and unordered, so most of what does not apply is ignored. */
 export const TRANSITIONS: Readonly<Record<Stage, Readonly<Record<OccurrenceType, Legality>>>> = {
-  queued: row({ ADMIT: "apply", CANCEL: "apply", REQUEUE: "ignore", RELAUNCH: "ignore", CLEAN: "ignore" }),
+  queued: row({
+    ADMIT: "apply",
+    CANCEL: "apply",
+    REQUEUE: "ignore",
+    DEFER: "ignore",
+    RELAUNCH: "ignore",
+    CLEAN: "ignore",
+  }),
   admitted: row({
     ADMIT: "ignore",
     DISPATCH: "apply",
@@ -98,7 +112,8 @@ export const TRANSITIONS: Readonly<Record<Stage, Readonly<Record<OccurrenceType,
   validating: launching({ PULL: "apply", CREATE: "apply" }),
   pulling: launching({ PULL: "ignore", CREATE: "apply" }),
   creating: launching({ PULL: "ignore", CREATE: "ignore" }),
-  running: launching({ PULL: "ignore", CREATE: "ignore", START: "ignore" }),
+  // A start that is on record is not taken back.
+  running: launching({ PULL: "ignore", CREATE: "ignore", START: "ignore", DEFER: "ignore" }),
   collecting: row({
     ADMIT: "ignore",
     DISPATCH: "apply",
@@ -108,11 +123,12 @@ export const TRANSITIONS: Readonly<Record<Stage, Readonly<Record<OccurrenceType,
     STOP: "ignore",
     EXIT: "ignore",
     FINISH: "apply",
+    DEFER: "ignore",
     CANCEL: "apply",
     RELAUNCH: "apply",
   }),
-  retrying: { ...all("ignore"), CLEAN: "apply", REQUEUE: "apply", CANCEL: "apply" },
-  terminal: { ...all("ignore"), CLEAN: "apply", CANCEL: "refuse" },
+  retrying: { ...all("ignore"), CLEAN: "apply", REQUEUE: "apply", ORPHAN: "apply", CANCEL: "apply" },
+  terminal: { ...all("ignore"), CLEAN: "apply", ORPHAN: "apply", CANCEL: "refuse" },
 };
 
 function launching(differences: Partial<Record<OccurrenceType, Legality>>) {
@@ -123,13 +139,14 @@ function launching(differences: Partial<Record<OccurrenceType, Legality>>) {
     STOP: "apply",
     EXIT: "apply",
     CANCEL: "apply",
+    DEFER: "apply",
     RELAUNCH: "apply",
     ...differences,
   });
 }
 
 function row(differences: Partial<Record<OccurrenceType, Legality>>): Record<OccurrenceType, Legality> {
-  return { ...all("refuse"), ...differences };
+  return { ...all("refuse"), ORPHAN: "apply", ...differences };
 }
 
 function all(legality: Legality): Record<OccurrenceType, Legality> {
@@ -144,7 +161,9 @@ function all(legality: Legality): Record<OccurrenceType, Legality> {
     FINISH: legality,
     CLEAN: legality,
     REQUEUE: legality,
+    DEFER: legality,
     RELAUNCH: legality,
+    ORPHAN: legality,
     CANCEL: legality,
   };
 }

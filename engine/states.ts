@@ -27,7 +27,7 @@ export function isDeadLettered(status: TerminalStatus): boolean {
   return status === "FAILED" || status === "TIMED_OUT";
 }
 
-/** Where a phase stands in an attempt; a phase never goes back within one attempt. */
+/** Where a phase stands in an attempt; a phase never goes back within one execution of it. */
 export function phaseOrder(phase: Phase | null): number {
   return phase === null ? -1 : PHASES.indexOf(phase);
 }

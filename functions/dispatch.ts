@@ -7,6 +7,7 @@ import { launchAttempt } from "../engine/operations/launch.ts";
 const taskSchema = z.object({
   jobId: z.string().refine(isJobId),
   attempt: z.int().min(1),
+  generation: z.int().min(0),
   token: z.string().min(1),
 });
 

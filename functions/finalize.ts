@@ -10,6 +10,7 @@ const stepSchema = z.object({
   input: z.object({
     jobId: z.string().refine(isJobId),
     attempt: z.int().min(1),
+    generation: z.int().min(0),
     /** What *Run* failed with, as Step Functions' Catch puts it. */
     failure: z.object({ Error: z.string() }).optional(),
   }),

@@ -10,7 +10,9 @@ import { createSqliteTable, type SqliteTable } from "../adapters/table/sqlite/in
 import { acquireHomeLock } from "../adapters/table/sqlite/lock.ts";
 import type { EngineContext } from "../engine/context.ts";
 import { openHomeRecord } from "../engine/ledger/home.ts";
+import { breakLease } from "../engine/ledger/lease.ts";
 import type { Ledger } from "../engine/ledger/ledger.ts";
+import { RECONCILE_DUTY } from "../engine/operations/reconcile.ts";
 import type { Bus } from "../engine/ports/bus.ts";
 import type { Logger } from "../engine/ports/logger.ts";
 import { makeHandler as changeFeed } from "../functions/change-feed.ts";
@@ -23,6 +25,7 @@ import { makeHandler as streamed } from "../functions/stream.ts";
 import { makeHandler as submit } from "../functions/submit.ts";
 import { atMost, createBackground } from "./background.ts";
 import { createChanges } from "./changes.ts";
+import { inDataDirectory } from "./data-directory.ts";
 import { createFeedPump } from "./feed-pump.ts";
 import { openGateway } from "./gateway.ts";
 import { createInflight } from "./inflight.ts";
@@ -50,12 +53,17 @@ const CLOSE_PATIENCE_MS = 3000;
 
 /**
  * Opens the home in a data directory: takes its lock, goes on with what was under way, and answers on loopback.
- * @throws LongshoreError CONFLICT when another process uses the directory or the port.
+ * @throws LongshoreError CONFLICT when another process uses the directory or the port, UNAVAILABLE when the directory
+ * cannot be written.
  */
 export async function openHome(
   settings: Settings,
   logger: Logger = createLogger({ level: settings.logLevel }),
 ): Promise<Home> {
+  return await inDataDirectory(settings.home, () => open(settings, logger));
+}
+
+async function open(settings: Settings, logger: Logger): Promise<Home> {
   const openedAtMs = Date.now();
   await using opened = new AsyncDisposableStack();
   await mkdir(settings.home, { recursive: true, mode: 0o700 });
@@ -67,6 +75,8 @@ export async function openHome(
   opened.defer(() => table.close());
   const ledger: Ledger = { table, clock: Date.now, limits: limitsOf(settings) };
   const home = await openHomeRecord(ledger);
+  // The lock is this process's: whoever had the lease is dead, and what it left is taken up at once.
+  await breakLease(ledger, RECONCILE_DUTY);
   const sealer = await createKeyfileSealer({ file: join(settings.home, "key") });
   const runtimes = createRuntimes(settings, home.homeId);
   opened.defer(() => runtimes.dispose());
@@ -122,7 +132,8 @@ export async function openHome(
     everySeconds: settings.reconcileSeconds,
     sweep: async (touchedBefore) => {
       await runtimes.refresh();
-      await invoke(functions.reconcile, { touchedBefore });
+      const recount = touchedBefore === openedAtMs;
+      await invoke(functions.reconcile, { touchedBefore, recount });
       if (touchedBefore > openedAtMs) await tidy(table);
     },
     logger,

@@ -32,6 +32,7 @@ export function createInflight(): LocalInflight {
       launch?.abort(reason);
       return launch !== undefined;
     },
+    isLaunching: (jobId) => launches.has(jobId),
     progress(jobId, report) {
       if (report === null) progress.delete(jobId);
       else progress.set(jobId, { phase: report.phase, progress: report.progress });

@@ -1,8 +1,13 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { EngineContext } from "../engine/context.ts";
+import { asLongshoreError } from "../engine/errors.ts";
 import { observeExit } from "../engine/operations/observe.ts";
 import { expireInBackground } from "../engine/operations/stop.ts";
 
 type Watched = Parameters<EngineContext["watch"]>[0];
+
+/** Between two tries to record an end that is known, while the store takes nothing. */
+const AGAIN_MS = 1_000;
 
 export interface Watcher {
   /** Sees to the end of an attempt: once, however often it is asked. */
@@ -21,7 +26,16 @@ export function createWatcher(): Watcher {
 
   async function waitForEnd(ctx: EngineContext, attempt: Watched): Promise<void> {
     const status = await ctx.runtimes.get(attempt.runtime).wait(attempt.externalRef, closing.signal);
-    await observeExit(ctx, attempt, { status });
+    for (;;) {
+      try {
+        return await observeExit(ctx, attempt, { status });
+      } catch (error) {
+        // A full disk: the end is known, and nobody else would record it before the reconciler's next sweep but one.
+        if (asLongshoreError(error).code !== "UNAVAILABLE") throw error;
+        ctx.logger.warn({ jobId: attempt.jobId, error }, "an attempt's end cannot be recorded yet");
+        await delay(AGAIN_MS, undefined, { signal: closing.signal });
+      }
+    }
   }
 
   async function follow(ctx: EngineContext, attempt: Watched): Promise<void> {

@@ -11,15 +11,19 @@ export const runtimesHealth = command({
   async run(cli, { words }) {
     const { runtimes } = cli.home.client;
     const items = words.length > 0 ? await Promise.all(words.map((name) => runtimes.get(name))) : await runtimes.list();
-    if (cli.json) await cli.print(JSON.stringify({ items: items.map(({ name, health }) => ({ name, ...health })) }));
+    if (cli.json)
+      await cli.print(
+        JSON.stringify({ items: items.map(({ name, health, circuit }) => ({ name, ...health, circuit })) }),
+      );
     else {
-      const rows = items.map(({ name, health }) => [
+      const rows = items.map(({ name, health, circuit }) => [
         name,
         health.ok ? "ok" : "not ok",
+        circuit,
         health.checkedAt ?? "-",
         health.message,
       ]);
-      await cli.print(table(rows, ["RUNTIME", "HEALTH", "CHECKED", "MESSAGE"]));
+      await cli.print(table(rows, ["RUNTIME", "HEALTH", "CIRCUIT", "CHECKED", "MESSAGE"]));
     }
     return items.every(({ health }) => health.ok) ? EXIT.ok : EXIT.failed;
   },

@@ -3,6 +3,7 @@ import { type Change, ConflictError, type Item, MAX_CHANGES } from "../ports/tab
 import type { JobSpec } from "../spec/schema.ts";
 import { publishBatch } from "./batch.ts";
 import { secondsUntilRoom } from "./drain.ts";
+import { isExpired } from "./expiry.ts";
 import { eventChange, jobItem } from "./items.ts";
 import { batchKey, idempotencyKey, queueKey, sealedKey, specKey, unpublishedIndex, unpublishedKey } from "./keys.ts";
 import { laneChanges } from "./lanes.ts";
@@ -77,20 +78,48 @@ export async function accept(
       if (error.failed.some((position) => position !== 0)) throw error;
     }
   }
-  const { maxQueued } = ledger.limits;
-  throw new LongshoreError("QUEUE_FULL", `the queue holds its limit of ${maxQueued} waiting jobs`, {
-    retryAfterSeconds: await secondsUntilRoom(ledger, submissions.length),
-  });
+  throw await queueFull(ledger, submissions.length);
+}
+
+/**
+ * Refuses jobs for which the queue has no room at this moment, before anything costly is done for them: a flood must not
+ * take the time that the accepted jobs need. Whoever passes may still be refused: only `accept` decides. It looks where
+ * one counter keeps the bound; to read several would cost more than it saves.
+ * @throws LongshoreError QUEUE_FULL.
+ */
+export async function refuseWhenFull(ledger: Ledger, jobs: number): Promise<void> {
+  const { maxQueued, shards } = ledger.limits;
+  if (shards > 1) return;
+  const waiting = Number((await ledger.table.get(queueKey(0)))?.count ?? 0);
+  if (waiting + jobs > maxQueued) throw await queueFull(ledger, jobs);
+}
+
+async function queueFull(ledger: Ledger, jobs: number): Promise<LongshoreError> {
+  const message = `the queue holds its limit of ${ledger.limits.maxQueued} waiting jobs`;
+  return new LongshoreError("QUEUE_FULL", message, { retryAfterSeconds: await secondsUntilRoom(ledger, jobs) });
 }
 
 /**
  * The jobs that were accepted under an idempotency key before, or null for a key that is new. Only a hint for a new one:
- * which of two submissions is first, `accept` decides.
+ * which of two submissions is first, `accept` decides. A record whose time is over makes room for the next one.
  * @throws LongshoreError CONFLICT when the key came with another body.
  */
 export async function acceptedBefore(ledger: Ledger, idempotency: Idempotency): Promise<string[] | null> {
   const item = await ledger.table.get(idempotencyKey(idempotency.caller, idempotency.key));
+  if (item !== undefined && isExpired(ledger, item)) {
+    await forget(ledger, item);
+    return null;
+  }
   return item === undefined ? null : jobsUnder(item, idempotency);
+}
+
+/** Where the table has not removed an expired record yet. One that was written anew meanwhile stays. */
+async function forget({ table }: Ledger, { pk, sk, ttl = 0 }: Item): Promise<void> {
+  try {
+    await table.commit([{ kind: "delete", key: { pk, sk }, guard: { equals: { ttl } } }]);
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+  }
 }
 
 /** A second shard is tried before a submission is refused. */
@@ -101,7 +130,12 @@ function shardsToTry({ limits }: Ledger, id: string): number[] {
 
 function reserve({ limits }: Ledger, jobs: number, shard: number): Change {
   const bound = shardBound(limits.maxQueued, shard, limits.shards);
-  return { kind: "patch", key: queueKey(shard), add: { count: jobs }, guard: { atMost: { count: bound - jobs } } };
+  return {
+    kind: "patch",
+    key: queueKey(shard),
+    add: { count: jobs, changes: 1 },
+    guard: { atMost: { count: bound - jobs } },
+  };
 }
 
 function remember({ clock }: Ledger, { caller, key, digest }: Idempotency, submissions: Submission[]): Change {

@@ -135,6 +135,7 @@ function counterChanges(ledger: Ledger, before: JobRecord, after: JobRecord): Ch
 }
 
 function add(key: { pk: string; sk: string }, n: number, atMost?: number): Change {
-  const change: Change = { kind: "patch", key, add: { count: n } };
+  // `changes` tells whoever counts again whether the counter stood still meanwhile.
+  const change: Change = { kind: "patch", key, add: { count: n, changes: 1 } };
   return atMost === undefined ? change : { ...change, guard: { atMost: { count: atMost } } };
 }

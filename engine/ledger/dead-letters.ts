@@ -1,6 +1,7 @@
 import { LongshoreError } from "../errors.ts";
 import { deadLetterIdOf, type JobId, jobOfDeadLetter } from "../ids.ts";
 import { type Change, ConflictError } from "../ports/table.ts";
+import { isExpired, unexpired } from "./expiry.ts";
 import { recordOf } from "./items.ts";
 import { deadLetterKey, deadLetterPartition } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";
@@ -14,8 +15,8 @@ export function deadLetterOf({ jobId, name, error, attempt }: JobRecord, { at }:
 }
 
 /** The dead letter, or undefined when there is none (any more). */
-export async function readDeadLetter({ table }: Ledger, jobId: JobId): Promise<DeadLetterRecord | undefined> {
-  const item = await table.get(deadLetterKey(jobId));
+export async function readDeadLetter(ledger: Ledger, jobId: JobId): Promise<DeadLetterRecord | undefined> {
+  const item = unexpired(ledger, await ledger.table.get(deadLetterKey(jobId)));
   return item === undefined ? undefined : recordOf<DeadLetterRecord>(item);
 }
 
@@ -47,6 +48,7 @@ export async function listDeadLetters(
     cursor,
     startMs: startMs ?? Infinity,
     oldestMs: Date.parse(since),
+    matches: (item) => !isExpired(ledger, item),
   });
   return { letters: items.map((item) => recordOf<DeadLetterRecord>(item)), nextCursor };
 }
@@ -68,11 +70,13 @@ export function replayMark(jobId: JobId, replayedAs: JobId): Change {
  * Removes a dead letter; its job stays. The race that it wins: of two removals one is told that there was none.
  * @throws LongshoreError NOT_FOUND.
  */
-export async function removeDeadLetter({ table }: Ledger, jobId: JobId): Promise<void> {
+export async function removeDeadLetter(ledger: Ledger, jobId: JobId): Promise<void> {
+  const gone = new LongshoreError("NOT_FOUND", `there is no dead letter ${deadLetterIdOf(jobId)}`);
+  if ((await readDeadLetter(ledger, jobId)) === undefined) throw gone;
   try {
-    await table.commit([{ kind: "delete", key: deadLetterKey(jobId), guard: { exists: true } }]);
+    await ledger.table.commit([{ kind: "delete", key: deadLetterKey(jobId), guard: { exists: true } }]);
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
-    throw new LongshoreError("NOT_FOUND", `there is no dead letter ${deadLetterIdOf(jobId)}`);
+    throw gone;
   }
 }

@@ -47,6 +47,15 @@ export const lanesPartition = (runtime: string, shard: number) => `LANES#${runti
 export const drainKey = (shard: number, bucket: number): Key => ({ pk: drainPartition(shard), sk: pad(bucket, 12) });
 export const drainPartition = (shard: number) => `DRAIN#${shard}`;
 export const concurrencyKey = (key: string): Key => ({ pk: `CONCURRENCY#${key}`, sk: "COUNT" });
+/** Whether a runtime answers, and since when it does not. */
+export const circuitKey = (runtime: string): Key => ({ pk: `CIRCUIT#${runtime}`, sk: "CIRCUIT" });
+/** The right of one process to do a periodic duty. */
+export const leaseKey = (duty: string): Key => ({ pk: `LEASE#${duty}`, sk: "LEASE" });
+/** One item for each runtime that this home has ever offered. */
+export const RUNTIMES_PARTITION = "RUNTIMES";
+export const runtimeKey = (runtime: string): Key => ({ pk: RUNTIMES_PARTITION, sk: runtime });
+/** When the counters are to be counted again. */
+export const recountKey: Key = { pk: "RECOUNT", sk: "RECOUNT" };
 export const homeKey: Key = { pk: "HOME", sk: "HOME" };
 export const logObject = (jobId: string, attempt: number) => `logs/${jobId}/${pad(attempt, 4)}.jsonl`;
 

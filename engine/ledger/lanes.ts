@@ -1,5 +1,5 @@
 import { type Change, ConflictError, type Item, type Key, type Page } from "../ports/table.ts";
-import { laneKey, lanesPartition } from "./keys.ts";
+import { laneKey, lanesPartition, waitingPartition } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";
 import type { JobRecord } from "./records.ts";
 
@@ -22,12 +22,14 @@ export interface Lane {
   waitingSinceSeconds: number;
 }
 
-interface LaneCounts {
+export interface LaneCounts {
   waiting: number;
   running: number;
   /** The sum of the submission times of those that wait, whole seconds: a sum can be kept by adding alone. */
   sinceSum: number;
 }
+
+export const LANE_COUNTS = ["waiting", "running", "sinceSum"] as const;
 
 const PAGE = 1000;
 /** A lane that nobody used for this long is forgotten. Not at once: a lane that is used again needs no new item. */
@@ -43,11 +45,11 @@ const MAX_FORGOTTEN = 20;
 export function laneChanges({ clock }: Ledger, moves: LaneMove[]): Change[] {
   const patches = new Map<string, { key: Key; add: LaneCounts }>();
   const countAll = (job: JobRecord, sign: 1 | -1): void => {
-    for (const { shard, ...counts } of shares(job)) {
+    for (const { shard, ...counts } of laneShares(job)) {
       const key = laneKey(job.runtime, job.lane, shard);
       const id = `${key.pk} ${key.sk}`;
       const patch = patches.get(id) ?? { key, add: { waiting: 0, running: 0, sinceSum: 0 } };
-      for (const name of ["waiting", "running", "sinceSum"] as const) patch.add[name] += sign * counts[name];
+      for (const name of LANE_COUNTS) patch.add[name] += sign * counts[name];
       patches.set(id, patch);
     }
   };
@@ -59,12 +61,17 @@ export function laneChanges({ clock }: Ledger, moves: LaneMove[]): Change[] {
   return [...patches.values()].flatMap(({ key, add }) => {
     if (Object.values(add).every((n) => n === 0)) return [];
     const set = add.running > 0 ? { touchedAt: nowMs, servedAt: nowMs } : { touchedAt: nowMs };
-    return [{ kind: "patch" as const, key, add: { ...add }, set }];
+    return [{ kind: "patch" as const, key, add: { ...add, changes: 1 }, set }];
   });
 }
 
 /** What a job counts for in its lane, and on which shards. One behind its concurrency key counts for nothing. */
-function shares({ queueShard, slotShard, parked, createdAt }: JobRecord): (LaneCounts & { shard: number })[] {
+export function laneShares({
+  queueShard,
+  slotShard,
+  parked,
+  createdAt,
+}: JobRecord): (LaneCounts & { shard: number })[] {
   const sinceSum = Math.floor(Date.parse(createdAt) / 1000);
   const waits = queueShard === null || parked ? [] : [{ shard: queueShard, waiting: 1, running: 0, sinceSum }];
   const runs = slotShard === null ? [] : [{ shard: slotShard, waiting: 0, running: 1, sinceSum: 0 }];
@@ -73,9 +80,9 @@ function shares({ queueShard, slotShard, parked, createdAt }: JobRecord): (LaneC
 
 /** The lanes of a runtime in which jobs wait or run, read from the base table, so that none is missed. */
 export async function readLanes(ledger: Ledger, runtime: string): Promise<Lane[]> {
-  const shards = Array.from({ length: ledger.limits.shards }, (_, shard) => readShard(ledger, runtime, shard));
+  const shards = Array.from({ length: ledger.limits.shards }, (_, shard) => readLaneItems(ledger, runtime, shard));
   const items = (await Promise.all(shards)).flat();
-  await forgetIdle(ledger, items);
+  await forgetIdle(ledger, runtime, items);
   const lanes = new Map<string, Lane & { sinceSum: number }>();
   for (const { sk: name, waiting, running, sinceSum, servedAt } of items) {
     const lane = lanes.get(name) ?? {
@@ -97,7 +104,8 @@ export async function readLanes(ledger: Ledger, runtime: string): Promise<Lane[]
     .map(({ sinceSum, ...lane }) => ({ ...lane, waitingSinceSeconds: sinceSum / Math.max(1, lane.waiting) }));
 }
 
-async function readShard({ table }: Ledger, runtime: string, shard: number): Promise<Item[]> {
+/** The counters of the lanes of a runtime on one shard. */
+export async function readLaneItems({ table }: Ledger, runtime: string, shard: number): Promise<Item[]> {
   const items: Item[] = [];
   let cursor: string | undefined;
   do {
@@ -110,15 +118,18 @@ async function readShard({ table }: Ledger, runtime: string, shard: number): Pro
 }
 
 /**
- * Removes the counters of lanes that are empty and were not used for a while.
+ * Removes the counters of lanes that are empty and were not used for a while. Not on their own word: jobs in a lane that
+ * nobody knows of would never be found, and a counter that is wrong can be counted again.
  *
  * The race that it loses on purpose: a job that comes to the lane meanwhile touches the counter, and the guard keeps it.
  */
-async function forgetIdle({ table, clock }: Ledger, items: Item[]): Promise<void> {
+async function forgetIdle({ table, clock }: Ledger, runtime: string, items: Item[]): Promise<void> {
   const before = clock() - IDLE_MS;
   const idle = items.filter(({ waiting, running, touchedAt }) => !waiting && !running && Number(touchedAt) < before);
   await Promise.all(
     idle.slice(0, MAX_FORGOTTEN).map(async ({ pk, sk, touchedAt }) => {
+      const inIt = await table.query({ index: "index2", pk: waitingPartition(runtime, sk), limit: 1 });
+      if (inIt.items.length > 0) return;
       const guard = { equals: { waiting: 0, running: 0, touchedAt: Number(touchedAt) } };
       try {
         await table.commit([{ kind: "delete", key: { pk, sk }, guard }]);

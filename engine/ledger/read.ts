@@ -1,6 +1,7 @@
 import { LongshoreError } from "../errors.ts";
 import type { Item, Page } from "../ports/table.ts";
 import type { JobSpec } from "../spec/schema.ts";
+import { unexpired } from "./expiry.ts";
 import { recordOf } from "./items.ts";
 import {
   ACTIVE_PARTITION,
@@ -19,6 +20,8 @@ import type { Ledger } from "./ledger.ts";
 import type { AttemptRecord, EventRecord, JobRecord, Life } from "./records.ts";
 
 const PAGE = 1000;
+/** Small enough that reading one does not hold up everything else on a table that answers at once. */
+const PLACE_PAGE = 250;
 
 /** The job, or undefined when there is none or its batch was never accepted. */
 export async function readJob({ table }: Ledger, jobId: string): Promise<JobRecord | undefined> {
@@ -65,12 +68,13 @@ export async function readSpec({ table }: Ledger, jobId: string): Promise<JobSpe
 }
 
 /** The sealed full spec; undefined once its retention is over. */
-export function readSealed({ table }: Ledger, jobId: string): Promise<Uint8Array | undefined> {
-  return readBytes(table.get(sealedKey(jobId)));
+export async function readSealed(ledger: Ledger, jobId: string): Promise<Uint8Array | undefined> {
+  return bytesOf(unexpired(ledger, await ledger.table.get(sealedKey(jobId))));
 }
 
 /**
- * The sealed values to mask in an attempt's log; undefined when there are none.
+ * The sealed values to mask in an attempt's log; undefined when there are none. As long as the item is there they are
+ * masked, expired or not: what was not removed yet can only hide more.
  * @throws LongshoreError UNKNOWN when there were some and the item is damaged: nothing may be shown unmasked then.
  */
 export async function readMasks({ table }: Ledger, jobId: string, attempt: number): Promise<Uint8Array | undefined> {
@@ -78,11 +82,11 @@ export async function readMasks({ table }: Ledger, jobId: string, attempt: numbe
   if (item !== undefined && typeof item.data !== "string") {
     throw new LongshoreError("UNKNOWN", "the item with the values to mask is damaged");
   }
-  return readBytes(Promise.resolve(item));
+  return bytesOf(item);
 }
 
-async function readBytes(read: Promise<Item | undefined>): Promise<Uint8Array | undefined> {
-  const data = (await read)?.data;
+function bytesOf(item: Item | undefined): Uint8Array | undefined {
+  const data = item?.data;
   return typeof data === "string" ? Buffer.from(data, "base64") : undefined;
 }
 
@@ -99,12 +103,17 @@ export function readWaiting(
 }
 
 /** Every job that Longshore still has work with, in pages. */
-export async function* readActive({ table }: Ledger): AsyncGenerator<JobRecord> {
+export function readActive(ledger: Ledger): AsyncGenerator<JobRecord[]> {
+  return readPlace(ledger, ACTIVE_PARTITION);
+}
+
+/** Every job in one place of the index of places: those that are active, wait in a lane, or wait for their keys; in pages. */
+export async function* readPlace({ table }: Ledger, place: string): AsyncGenerator<JobRecord[]> {
   let cursor: string | undefined;
   do {
-    const query = { index: "index2" as const, pk: ACTIVE_PARTITION, limit: PAGE };
+    const query = { index: "index2" as const, pk: place, limit: PLACE_PAGE };
     const page: Page = await table.query(cursor === undefined ? query : { ...query, cursor });
-    for (const item of page.items) yield recordOf<JobRecord>(item);
+    yield page.items.map((item) => recordOf<JobRecord>(item));
     cursor = page.cursor;
   } while (cursor !== undefined);
 }

@@ -35,8 +35,10 @@ export interface JobRecord {
   // What follows is Longshore's own and never leaves through the API.
   /** The number of the last event. */
   seq: number;
-  /** Grows only when a lost execution of the same attempt must be started again. */
+  /** Grows when the same attempt needs another execution: the last one was lost, or its runtime did not answer. */
   generation: number;
+  /** How often in a row a runtime that answered others did not take this attempt; absent: never. */
+  refusals?: number;
   /** Which shard of the queue's bound this job counts against while it waits; null once admitted. */
   queueShard: number | null;
   /** Which shard of the runtime's slots this job holds; null without a slot. */

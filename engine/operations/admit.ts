@@ -1,7 +1,9 @@
 import { shareOut } from "../admission.ts";
+import { circuitState } from "../circuit.ts";
 import type { EngineContext } from "../context.ts";
 import type { JobId } from "../ids.ts";
 import { advance, NoSlotError } from "../ledger/advance.ts";
+import { readCircuit } from "../ledger/circuit.ts";
 import { readLanes } from "../ledger/lanes.ts";
 import { park, parkedKeys, unpark } from "../ledger/park.ts";
 import type { JobRecord } from "../ledger/records.ts";
@@ -15,9 +17,11 @@ const RUN_ALLOWANCE_SECONDS = 3600;
 /**
  * Admits jobs that wait for a runtime until its slots are full or nobody waits, and starts their executions. The lanes
  * share the slots, see `shareOut`; inside a lane priority comes first, then age. May run twice at once: only the commit
- * of a slot decides. Its work grows with the slots that it fills and with the lanes, not with the jobs that wait.
+ * of a slot decides. Its work grows with the slots that it fills and with the lanes, not with the jobs that wait. Nothing
+ * is admitted for a runtime whose circuit is not closed: whoever closes it calls this again.
  */
 export async function admitWaiting(ctx: EngineContext, runtime: string): Promise<void> {
+  if (circuitState(await readCircuit(ctx.ledger, runtime), ctx.clock()) !== "closed") return;
   const slots = await freeSlots(ctx.ledger, runtime);
   if (slots.free() === 0) return;
   const waiting = (await readLanes(ctx.ledger, runtime)).filter((lane) => lane.waiting > 0);
@@ -95,7 +99,7 @@ async function parkAll({ ledger }: EngineContext, jobs: JobRecord[]): Promise<vo
 async function admit(ctx: EngineContext, job: JobRecord, slotShard: number): Promise<Outcome> {
   const { jobId, attempt } = job;
   try {
-    // A waiting job's attempt has not begun: there is no record of it to read.
+    // What is on record of a waiting job's attempt, if it was deferred, has no say in its admission.
     const move: Occurrence = { type: "ADMIT", attempt, slotShard };
     const decision = await advance(ctx.ledger, jobId, { move, known: { job, attempt: null } });
     if (decision.effects.includes("start-execution")) await startExecution(ctx, decision.life.job);
@@ -115,7 +119,7 @@ export async function wakeParked(ctx: EngineContext, runtime: string, keys?: Ite
 export async function startExecution(ctx: EngineContext, job: JobRecord): Promise<void> {
   const { jobId, attempt, generation, timeoutSeconds } = job;
   const runSeconds = timeoutSeconds + RUN_ALLOWANCE_SECONDS;
-  await ctx.orchestrator.start(executionName(jobId, attempt, generation), { jobId, attempt, runSeconds });
+  await ctx.orchestrator.start(executionName(jobId, attempt, generation), { jobId, attempt, generation, runSeconds });
 }
 
 /** The retry's delay is over: back to the queue with the next attempt, whatever the queue's bound. */

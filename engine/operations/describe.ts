@@ -1,4 +1,7 @@
+import { type CircuitRecord, circuitState } from "../circuit.ts";
 import type { EngineContext } from "../context.ts";
+import { readCircuit } from "../ledger/circuit.ts";
+import { seenAliveAtMs } from "../ledger/looks.ts";
 import { keyInUse, readAttempts, readSpec, slotsInUse } from "../ledger/read.ts";
 import type { AttemptRecord, DeadLetterRecord, EventRecord, JobRecord } from "../ledger/records.ts";
 import { stageOf } from "../occurrences.ts";
@@ -40,7 +43,7 @@ export async function describeJob(ctx: EngineContext, job: JobRecord) {
     specHash: job.specHash,
     cost: job.cost,
     cancelRequestedAt: job.cancelRequestedAt,
-    lastHeartbeatAt: job.lastHeartbeatAt,
+    lastHeartbeatAt: await lastHeartbeatAt(ctx, job),
     version: job.version,
   };
 }
@@ -50,7 +53,9 @@ export async function describeWholeJob(ctx: EngineContext, job: JobRecord) {
   const [described, spec, attempts] = await Promise.all([
     describeJob(ctx, job),
     readSpec(ctx.ledger, job.jobId),
-    readAttempts(ctx.ledger, job.jobId),
+    // The first attempt is on record from its dispatch on: a submission is answered without looking for it. Of one that
+    // was deferred nothing has begun.
+    job.status === "PENDING" && job.attempt === 1 ? [] : readAttempts(ctx.ledger, job.jobId),
   ]);
   return { ...described, spec: spec ?? null, attempts: attempts.map(describeAttempt), artifacts: [] };
 }
@@ -69,6 +74,17 @@ export function describeDeadLetter({ replayed: _replayed, ...letter }: DeadLette
   return letter;
 }
 
+/**
+ * When a job was last heard of. One that runs without an event is seen alive by the reconciler's looks at its runtime as
+ * a whole, which leave no trace on the job: the last of them counts if the job was running before it began.
+ */
+async function lastHeartbeatAt({ ledger }: EngineContext, job: JobRecord): Promise<string | null> {
+  const own = job.lastHeartbeatAt;
+  if (own === null || stageOf(job) !== "running") return own;
+  const seenAtMs = await seenAliveAtMs(ledger, job.runtime);
+  return seenAtMs > Date.parse(own) ? new Date(seenAtMs).toISOString() : own;
+}
+
 /** Why a job waits, computed when it is asked: null for a job that does not wait. */
 async function waitReason(ctx: EngineContext, job: JobRecord): Promise<WaitReason | null> {
   if (stageOf(job) === "retrying") {
@@ -80,6 +96,8 @@ async function waitReason(ctx: EngineContext, job: JobRecord): Promise<WaitReaso
   if (!ctx.runtimes.all().some(({ name }) => name === job.runtime)) {
     return { code: "RUNTIME_UNAVAILABLE", message: `this home does not offer the runtime ${job.runtime}`, since };
   }
+  const circuit = await readCircuit(ctx.ledger, job.runtime);
+  if (circuit.state === "open") return unavailable(job.runtime, circuit, since);
   const { maxConcurrent, maxPerKey } = ctx.ledger.limits;
   const key = job.concurrencyKey;
   const keyHeld = key === null ? 0 : await keyInUse(ctx.ledger, key);
@@ -95,6 +113,17 @@ async function waitReason(ctx: EngineContext, job: JobRecord): Promise<WaitReaso
   return { code: "QUEUE", message: "the job is about to be admitted", since };
 }
 
+/** `since`: from when on the job waits for anything. */
+function unavailable(runtime: string, { openedMs, untilMs, message }: CircuitRecord, since: string): WaitReason {
+  const again = `it is asked again from ${new Date(untilMs).toISOString()} on`;
+  const waitsSinceMs = Math.max(Date.parse(since), openedMs ?? 0);
+  return {
+    code: "RUNTIME_UNAVAILABLE",
+    message: `${runtime} does not answer (${message}); ${again}`,
+    since: new Date(waitsSinceMs).toISOString(),
+  };
+}
+
 /** A runtime as `GET /runtimes` shows it. */
 export async function describeRuntime(ctx: EngineContext, runtime: RuntimeAdapter) {
   const { name, kind, capabilities, constraints } = runtime;
@@ -105,7 +134,7 @@ export async function describeRuntime(ctx: EngineContext, runtime: RuntimeAdapte
     capabilities,
     constraints,
     health: { ...health, checkedAt: new Date(ctx.clock()).toISOString() },
-    circuit: "closed" as const,
+    circuit: circuitState(await readCircuit(ctx.ledger, name), ctx.clock()),
     running: await slotsInUse(ctx.ledger, name),
     maxConcurrent: constraints.maxConcurrent,
   };

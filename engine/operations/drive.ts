@@ -1,9 +1,11 @@
 import type { EngineContext } from "../context.ts";
 import { publishBatch } from "../ledger/batch.ts";
+import { readLife } from "../ledger/read.ts";
 import type { EventRecord } from "../ledger/records.ts";
 import type { Item } from "../ports/table.ts";
 import { type EventType, TERMINAL_STATUSES } from "../states.ts";
 import { admitWaiting, wakeParked } from "./admit.ts";
+import { cleanUp } from "./finalize.ts";
 import { stopInBackground } from "./stop.ts";
 
 /** What the change feed carries: events of jobs, and accepted batches. */
@@ -14,9 +16,21 @@ export function isBatchRecord(item: Item): item is Item & { jobIds: string[] } {
 /** Events after which a slot is free. */
 const FREES: ReadonlySet<EventType> = new Set([...TERMINAL_STATUSES, "RETRY_SCHEDULED"]);
 
+function freesSlot({ type, data }: EventRecord): boolean {
+  return FREES.has(type) || (type === "RECONCILED" && data.deferred === true);
+}
+
 /** The event inside a record of the change feed. */
 export function eventOf(item: Item): EventRecord {
   return item as unknown as EventRecord;
+}
+
+/** What a deferred launch has left of a job that was cancelled in the queue: no execution is there to remove it. */
+function cleanInBackground(ctx: EngineContext, { jobId }: EventRecord): void {
+  ctx.background(`clean ${jobId}`, async () => {
+    const life = await readLife(ctx.ledger, jobId);
+    if (life?.attempt != null && life.attempt.exit === null) await cleanUp(ctx, life);
+  });
 }
 
 /**
@@ -33,8 +47,9 @@ export async function drive(ctx: EngineContext, items: Item[]): Promise<void> {
     }
     const event = eventOf(item);
     if (event.type === "CANCEL_REQUESTED") stopInBackground(ctx, event);
+    if (event.type === "CANCELLED") cleanInBackground(ctx, event);
     if (event.type === "SUBMITTED") toAdmit.add(event.runtime);
-    if (!FREES.has(event.type)) continue;
+    if (!freesSlot(event)) continue;
     toAdmit.add(event.runtime);
     if (event.concurrencyKey !== undefined) freedKeys.add(event.concurrencyKey);
   }

@@ -1,7 +1,6 @@
 import type { EngineContext } from "../context.ts";
 import { priceOf } from "../cost.ts";
 import { LongshoreError } from "../errors.ts";
-import type { JobId } from "../ids.ts";
 import { advance } from "../ledger/advance.ts";
 import { readLife, readSpec } from "../ledger/read.ts";
 import type { AttemptExit, AttemptRecord, JobRecord, Life, StopReason } from "../ledger/records.ts";
@@ -9,7 +8,7 @@ import { type Occurrence, type Stage, stageOf } from "../occurrences.ts";
 import { judge, type Outcome } from "../outcome.ts";
 import { mayRetry, retryDelaySeconds } from "../retry.ts";
 import { collectLogs } from "./collect.ts";
-import { neverDispatched, observeExit } from "./observe.ts";
+import { type ExecutionOf, isCurrent, neverDispatched, observeExit } from "./observe.ts";
 import { stopAttempt } from "./stop.ts";
 
 /** What the lifecycle does next. */
@@ -23,14 +22,16 @@ export type RunFailure = "timeout" | "lost" | null;
 
 /**
  * Ends an attempt: collect → price → one commit of the verdict with its events and the freed slot → only then clean up.
- * Idempotent at every step: called again after a crash it goes on where the ledger stands.
+ * Idempotent at every step: called again after a crash it goes on where the ledger stands. An execution that another one
+ * has overtaken does not end what goes on under that one.
+ * @param task.generation of the execution that asks; default: the attempt's latest.
  */
 export async function finalizeAttempt(
   ctx: EngineContext,
-  { jobId, attempt, failure = null }: { jobId: JobId; attempt: number; failure?: RunFailure },
+  { failure = null, ...execution }: ExecutionOf & { failure?: RunFailure },
 ): Promise<Verdict> {
-  const found = await readLife(ctx.ledger, jobId);
-  if (found === undefined || found.job.attempt !== attempt) return { retry: false, delaySeconds: 0 };
+  const found = await readLife(ctx.ledger, execution.jobId);
+  if (found === undefined || !isCurrent(found.job, execution)) return { retry: false, delaySeconds: 0 };
   const life = isUnderWay(stageOf(found.job)) ? await bringToEnd(ctx, found, failure ?? "lost") : found;
   const ended = stageOf(life.job) === "collecting" ? await finish(ctx, life) : life;
   await cleanUp(ctx, ended);

@@ -14,21 +14,23 @@ import type { Change } from "../ports/table.ts";
 import type { JobSpec } from "../spec/schema.ts";
 import { secretsOf } from "../spec/secret-values.ts";
 import { maskedValues } from "./attempt-log.ts";
-import { completeToken, neverStarted, observeExit, watchAttempt } from "./observe.ts";
+import { launchAnswered } from "./circuit.ts";
+import { completeToken, type ExecutionOf, isCurrent, neverStarted, observeExit, watchAttempt } from "./observe.ts";
 import { createRecorder } from "./recorder.ts";
 import { resolveRegistryAuth, resolveSecrets } from "./secrets.ts";
 import { stopAttempt, stopInBackground } from "./stop.ts";
+import { orInDoubt, unanswered } from "./unanswered.ts";
 
-/** What *Run* of the lifecycle hands over: the attempt, and the token to complete when it has ended. */
-export interface RunTask {
-  jobId: JobId;
-  attempt: number;
+/** What *Run* of the lifecycle hands over: the execution, and the token to complete when the attempt has ended. */
+export interface RunTask extends ExecutionOf {
   token: string;
 }
 
 /**
  * Starts an attempt on its runtime, or finds again what was started before. The token is durable before the runtime
- * is asked for anything; an attempt that is known to have been started is never submitted again.
+ * is asked for anything; an attempt that is known to have been started is never submitted again. One that was not
+ * started because its runtime does not answer waits in the queue.
+ * @throws AttemptInDoubt when nobody can tell whether it was started: it must be launched again.
  */
 export async function launchAttempt(ctx: EngineContext, task: RunTask): Promise<void> {
   // Before the dispatch is on record: a stop that finds it there must find the launch here, and not settle it as lost.
@@ -42,27 +44,32 @@ export async function launchAttempt(ctx: EngineContext, task: RunTask): Promise<
 
 type Launching = ReturnType<EngineContext["inflight"]["begin"]>;
 
-async function launch(ctx: EngineContext, { jobId, attempt, token }: RunTask, inflight: Launching): Promise<void> {
+async function launch(ctx: EngineContext, { token, ...execution }: RunTask, inflight: Launching): Promise<void> {
+  const { jobId, attempt } = execution;
   const before = await readLife(ctx.ledger, jobId);
-  if (before === undefined || before.job.attempt !== attempt) return completeToken(ctx, token);
+  if (before === undefined || !isCurrent(before.job, execution)) return completeToken(ctx, token);
   const name = externalName(jobId, before.job.name, attempt);
   const logBase = await logLinesBefore(ctx, jobId, attempt);
   const prepared = await prepare(ctx, before, name);
   const masks = prepared instanceof LongshoreError ? [] : await sealMasks(ctx, before, prepared.launch.secretValues);
   const occurrence: Occurrence = { type: "DISPATCH", attempt, token, externalName: name, logBase };
-  const { life, effects } = await advance(ctx.ledger, jobId, { move: occurrence, extras: masks, known: before });
-  if (effects.includes("complete-token")) return completeToken(ctx, token);
+  // Its token must not replace that of an execution which was started after it.
+  const move = ({ job }: Life) => (isCurrent(job, execution) ? occurrence : null);
+  const { life, effects } = await advance(ctx.ledger, jobId, { move, extras: masks, known: before });
+  if (!isCurrent(life.job, execution) || effects.includes("complete-token")) return completeToken(ctx, token);
   if (life.attempt?.externalRef) return resume(ctx, life);
-  if (life.job.cancelRequestedAt !== null || life.attempt?.stop) {
-    inflight.end();
-    return stopAttempt(ctx, jobId, attempt);
-  }
-  if (prepared instanceof LongshoreError) {
+  await orInDoubt(async () => {
+    if (life.job.cancelRequestedAt !== null || life.attempt?.stop) {
+      inflight.end();
+      return stopAttempt(ctx, jobId, attempt);
+    }
+    // One that was deferred has no token: nothing of it was started.
+    const again = before.attempt !== null && before.attempt.token !== null;
+    if (!(prepared instanceof LongshoreError)) return submit(ctx, life, { ...prepared, inflight, again });
     const failure = failureOf(prepared, (text) => text);
     // What an earlier launch of this attempt has started goes on, whatever cannot be had any more now.
-    return await settle(ctx, life, { failure, mayRun: before.attempt !== null });
-  }
-  await submit(ctx, life, { ...prepared, inflight, again: before.attempt !== null });
+    return settle(ctx, life, { failure, mayRun: again });
+  });
 }
 
 interface Prepared {
@@ -72,6 +79,9 @@ interface Prepared {
 
 /** Failures after which it is certain that the command was not started. */
 const CERTAIN: ReadonlySet<string> = new Set(["AUTH", "NOT_FOUND", "IMAGE_PULL", "VALIDATION", "USER_CODE", "QUOTA"]);
+
+/** Failures that a runtime itself must have told. */
+const ANSWERS: ReadonlySet<string> = new Set(["AUTH", "NOT_FOUND", "IMAGE_PULL", "USER_CODE"]);
 
 /** The launch with every real value in it, or why it cannot be made. */
 async function prepare(ctx: EngineContext, { job }: Life, name: string): Promise<Prepared | LongshoreError> {
@@ -134,7 +144,7 @@ async function submit(
   const { job } = life;
   const { jobId, attempt } = job;
   const runtime = ctx.runtimes.get(job.runtime);
-  const recorder = createRecorder(ctx, jobId);
+  const recorder = createRecorder(ctx, life);
   const report = (news: LaunchReport) => {
     if (news.progress !== undefined) return ctx.inflight.progress(jobId, news);
     begun ||= news.phase === "creating";
@@ -142,6 +152,7 @@ async function submit(
   };
   let begun = again;
   let externalRef: string;
+  const asked = { runtime: job.runtime, beganMs: ctx.clock() };
   try {
     externalRef = await runtime.submit({ ...launch, report }, inflight.signal);
   } catch (error) {
@@ -153,20 +164,28 @@ async function submit(
       ctx.logger.error({ jobId, error: `${kindOf(error)}: ${mask(text)}` }, "unforeseen error of a launch");
     }
     const thrown = asLongshoreError(error, "UNKNOWN");
+    const failure = failureOf(thrown, mask);
+    if (!aborted && thrown.code === "RUNTIME_UNAVAILABLE") {
+      const found = await unanswered(ctx, life, { beganMs: asked.beganMs, failure, mayRun: begun });
+      if (found !== undefined) await started(ctx, job, { externalRef: found, found: true, reports: [] });
+      return;
+    }
+    if (!aborted && ANSWERS.has(thrown.code)) await launchAnswered(ctx, asked);
     const mayRun = begun && (aborted || !CERTAIN.has(thrown.code));
-    return await settle(ctx, life, { failure: aborted ? null : failureOf(thrown, mask), mayRun });
+    return await settle(ctx, life, { failure: aborted ? null : failure, mayRun });
   } finally {
     inflight.end();
     ctx.inflight.progress(jobId, null);
   }
-  await started(ctx, job, { externalRef, found: again, reports: await recorder.take() });
+  await started(ctx, job, { externalRef, found: again, ...(await recorder.take()) });
+  await launchAnswered(ctx, asked);
 }
 
 /** Records the start of an attempt's command, and sees to its end. */
 async function started(
   ctx: EngineContext,
   job: JobRecord,
-  { externalRef, found, reports }: { externalRef: string; found: boolean; reports: Occurrence[] },
+  { externalRef, found, ...recorded }: { externalRef: string; found: boolean; reports: Occurrence[]; known?: Life },
 ): Promise<void> {
   const { attempt } = job;
   const runtime = ctx.runtimes.get(job.runtime);
@@ -174,7 +193,7 @@ async function started(
   const known = found ? await runtime.status(externalRef) : null;
   const startedAt = known?.startedAt ?? new Date(ctx.clock()).toISOString();
   const start: Occurrence = { type: "START", attempt, externalRef, startedAt };
-  const { life } = await advance(ctx.ledger, job.jobId, [...reports, start]);
+  const { life } = await advance(ctx.ledger, job.jobId, { ...recorded, move: [...recorded.reports, start] });
   if (endedWithout(life, { attempt, externalRef })) return await runtime.cleanup(externalRef);
   await resume(ctx, life, known?.phase);
 }
@@ -214,7 +233,7 @@ async function resume(ctx: EngineContext, { job, attempt }: Life, phase?: string
   watchAttempt(ctx, { job, attempt });
 }
 
-function failureOf(error: LongshoreError, mask: (text: string) => string): AttemptExit["failure"] {
+function failureOf(error: LongshoreError, mask: (text: string) => string): NonNullable<AttemptExit["failure"]> {
   const category = isCategory(error.code) ? error.code : "UNKNOWN";
   return { category, message: mask(error.message), providerCode: error.providerCode };
 }

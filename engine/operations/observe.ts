@@ -2,7 +2,7 @@ import type { EngineContext } from "../context.ts";
 import type { JobId } from "../ids.ts";
 import { type Advance, advance, type Move } from "../ledger/advance.ts";
 import { readLife } from "../ledger/read.ts";
-import type { AttemptExit, Life } from "../ledger/records.ts";
+import type { AttemptExit, JobRecord, Life } from "../ledger/records.ts";
 import { type Occurrence, stageOf } from "../occurrences.ts";
 import type { RuntimeStatus } from "../ports/runtime.ts";
 
@@ -10,6 +10,16 @@ import type { RuntimeStatus } from "../ports/runtime.ts";
 export interface AttemptOf {
   jobId: JobId;
   attempt: number;
+}
+
+/** The execution that speaks: of the job's current generation unless it says another. */
+export interface ExecutionOf extends AttemptOf {
+  generation?: number;
+}
+
+/** Whether an execution is the job's current one: one that was overtaken must not touch what came after it. */
+export function isCurrent(job: JobRecord, { attempt, generation = job.generation }: ExecutionOf): boolean {
+  return job.attempt === attempt && job.generation === generation;
 }
 
 /**

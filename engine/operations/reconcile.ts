@@ -1,133 +1,102 @@
 import type { EngineContext } from "../context.ts";
-import { isKept } from "../decide.ts";
-import { advance } from "../ledger/advance.ts";
 import { publishAccepted } from "../ledger/batch.ts";
-import { readActive, readLife } from "../ledger/read.ts";
-import type { JobRecord, Life } from "../ledger/records.ts";
-import { executionName } from "../naming.ts";
-import { stageOf } from "../occurrences.ts";
-import type { Owned, RuntimeAdapter } from "../ports/runtime.ts";
-import { isTerminal } from "../states.ts";
-import { admitWaiting, requeue, startExecution, wakeParked } from "./admit.ts";
-import { cleanUp } from "./finalize.ts";
-import { watchAttempt } from "./observe.ts";
-import { expireInBackground, stopInBackground } from "./stop.ts";
+import { type Lease, takeLease } from "../ledger/lease.ts";
+import { noteLook } from "../ledger/looks.ts";
+import { readActive } from "../ledger/read.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import { nextTurn } from "../turn.ts";
+import { admitWaiting, wakeParked } from "./admit.ts";
+import { probeCircuit } from "./circuit.ts";
+import { lookAround, type RuntimeLook } from "./reconcile/look.ts";
+import { removeOrphans } from "./reconcile/orphans.ts";
+import { recountWhenDue } from "./reconcile/recount.ts";
+import { repairJob } from "./reconcile/repair-job.ts";
+import {
+  ask,
+  each,
+  goOn,
+  type ReconcileOptions,
+  type ReconcileReport,
+  type Sweep,
+  SweepStopped,
+  step,
+} from "./reconcile/sweep.ts";
 
-export interface ReconcileOptions {
-  /** Ms since the epoch. A job that Longshore touched at or after this time is left to whoever is at it. */
-  touchedBefore: number;
-}
+export type { ReconcileOptions, ReconcileReport } from "./reconcile/sweep.ts";
 
-const MAX_FAILURES_TOLD = 20;
-
-export interface ReconcileReport {
-  looked: number;
-  repaired: number;
-  orphans: number;
-  /** How much could not be repaired this time; it will be tried again. */
-  failed: number;
-  /** What went wrong, for the first of them. */
-  failures: string[];
-}
+/** The duty whose lease a sweep has. */
+export const RECONCILE_DUTY = "reconcile";
 
 /**
- * Makes what the ledger says and what runs agree: drives again what waits, relaunches lost executions, repeats lost
- * stops, requeues what is due, cleans up what is left, and removes orphans. Idempotent; one job's failure does not
- * keep it from the others.
+ * Makes what the ledger says and what runs agree: observes ends that nobody told, judges what was lost, relaunches lost
+ * executions, repeats lost stops, requeues what is due, cleans up what is left, removes orphans, drives again what waits.
+ * Idempotent; one job's failure does not keep it from the others, nor one runtime's silence from the other runtimes.
+ *
+ * One sweep at a time has the lease. A sweep that stood still for so long that another one began does no harm by its
+ * last step: whatever it writes is a conditional write on what it has read, and whatever it asks of a runtime or of the
+ * orchestrator may be done twice.
  */
 export async function reconcile(ctx: EngineContext, options: ReconcileOptions): Promise<ReconcileReport> {
-  const report: ReconcileReport = { looked: 0, repaired: 0, orphans: 0, failed: 0, failures: [] };
-  for await (const found of readActive(ctx.ledger)) {
-    report.looked++;
-    if (!isLeftAlone(ctx, found, options)) continue;
-    const { jobId } = found;
-    await attempt(report, jobId, async () => {
-      const life = await readLife(ctx.ledger, jobId);
-      if (life !== undefined && isLeftAlone(ctx, life.job, options) && (await repair(ctx, life))) report.repaired++;
-    });
-  }
-  await attempt(report, "batches", () => publishAccepted(ctx.ledger));
-  for (const runtime of ctx.runtimes.all()) {
-    await attempt(report, runtime.name, () => wakeParked(ctx, runtime.name));
-    await attempt(report, runtime.name, () => admitWaiting(ctx, runtime.name));
-    await attempt(report, runtime.name, () => sweepOrphans(ctx, runtime, report));
+  const report = newReport();
+  const lease = await takeLease(ctx.ledger, RECONCILE_DUTY);
+  if (lease === null) return { ...report, stopped: "lease" };
+  try {
+    await sweepOnce({ ctx, options, report, lease });
+  } catch (error) {
+    if (!(error instanceof SweepStopped)) throw error;
+    report.stopped = error.why;
+  } finally {
+    await giveBack(ctx, lease);
   }
   return report;
 }
 
-async function attempt(report: ReconcileReport, what: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    report.failed++;
-    if (report.failures.length === MAX_FAILURES_TOLD) return;
-    report.failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
-  }
+function newReport(): ReconcileReport {
+  const nothing = { looked: 0, repaired: 0, lost: 0, orphans: 0, failed: 0 };
+  return { ...nothing, corrected: [], failures: [], stopped: null };
 }
 
-/** Whether nobody else is at the job, as far as its record tells. */
-function isLeftAlone(ctx: EngineContext, job: JobRecord, { touchedBefore }: ReconcileOptions): boolean {
-  // A retry is due at its own time: the execution that waited for it may have been lost a moment after it began to.
-  return isDue(ctx, job) || Date.parse(job.lastHeartbeatAt ?? job.createdAt) < touchedBefore;
+async function giveBack(ctx: EngineContext, lease: Lease): Promise<void> {
+  // It expires by itself: a table that fails here must not hide what the sweep threw.
+  await lease.release().catch((error: unknown) => ctx.logger.warn({ error }, "the reconciler's lease is still held"));
 }
 
-function isDue(ctx: EngineContext, job: JobRecord): boolean {
-  return job.status === "RETRYING" && job.retryAt !== null && Date.parse(job.retryAt) <= ctx.clock();
+async function sweepOnce(begun: Omit<Sweep, "looks">): Promise<void> {
+  await goOn(begun);
+  const sweep: Sweep = { ...begun, looks: await lookAround(begun) };
+  const { ctx, report } = sweep;
+  for await (const jobs of readActive(ctx.ledger)) {
+    report.looked += jobs.length;
+    const byRuntime = [...Map.groupBy(jobs, ({ runtime }) => runtime).values()];
+    await Promise.all(byRuntime.map((ofOne) => each(ofOne, (job) => repairOne(sweep, job))));
+    await nextTurn();
+  }
+  await step(sweep, "batches", () => publishAccepted(ctx.ledger));
+  await step(sweep, "counters", () => recountWhenDue(sweep));
+  await Promise.all([...sweep.looks.values()].map((look) => sweepRuntime(sweep, look)));
 }
 
-async function repair(ctx: EngineContext, life: Life): Promise<boolean> {
-  const { job } = life;
-  const stage = stageOf(job);
-  if (stage === "queued") return false;
-  if (job.cleanupPending) await cleanUp(ctx, life);
-  if (stage === "terminal") return job.cleanupPending;
-  if (stage === "retrying") {
-    const due = isDue(ctx, job);
-    if (due) await requeue(ctx, job.jobId, job.attempt);
-    return due;
-  }
-  if (!(await ctx.orchestrator.isRunning(executionName(job.jobId, job.attempt, job.generation)))) {
-    const { attempt, generation } = job;
-    const news = { type: "RELAUNCH" as const, attempt, generation, reason: "the execution was lost" };
-    const decision = await advance(ctx.ledger, job.jobId, news);
-    if (decision.effects.includes("start-execution")) await startExecution(ctx, decision.life.job);
-    return decision.changed;
-  }
-  if (stage === "collecting") {
-    // True when the execution still waits for the end of what has ended: the completion was lost on the way.
-    const token = life.attempt?.token ?? null;
-    return token !== null && (await ctx.orchestrator.complete(token));
-  }
-  if (job.cancelRequestedAt !== null || life.attempt?.stop) {
-    stopInBackground(ctx, job);
-    return true;
-  }
-  const deadlineAt = life.attempt?.deadlineAt;
-  if (stage !== "running" || !deadlineAt) return false;
-  if (Date.parse(deadlineAt) <= ctx.clock()) {
-    expireInBackground(ctx, job);
-    return true;
-  }
-  // Whoever watched it may have lost its runtime.
-  watchAttempt(ctx, life);
-  return false;
+async function repairOne(sweep: Sweep, job: JobRecord): Promise<void> {
+  const done = await step(sweep, job.jobId, async () => {
+    if (await repairJob(sweep, job)) sweep.report.repaired++;
+  });
+  const look = sweep.looks.get(job.runtime);
+  if (!done && look !== undefined) look.doubtful++;
 }
 
-/** Removes what carries this home's label and belongs to no attempt that is still going on. */
-async function sweepOrphans(ctx: EngineContext, runtime: RuntimeAdapter, report: ReconcileReport): Promise<void> {
-  for await (const owned of runtime.list()) {
-    if (!(await isOrphan(ctx, owned))) continue;
-    ctx.logger.warn({ jobId: owned.jobId, runtime: runtime.name, name: owned.externalName }, "orphan removed");
-    await runtime.cleanup(owned.ref);
-    report.orphans++;
+/** What is done for a runtime as a whole. */
+async function sweepRuntime(sweep: Sweep, look: RuntimeLook): Promise<void> {
+  const { ctx } = sweep;
+  const { name } = look.runtime;
+  // Where nothing runs there is nothing to tell, and an idle home need not write.
+  if (look.complete && look.alive > 0 && look.doubtful === 0) {
+    await step(sweep, name, () => noteLook(ctx.ledger, name, look.beganAtMs));
   }
-}
-
-/** The ledger decides; only of what it no longer knows does the resource's own label say whether it is kept on purpose. */
-async function isOrphan(ctx: EngineContext, { jobId, attempt: number, kept }: Owned): Promise<boolean> {
-  const life = await readLife(ctx.ledger, jobId);
-  if (life === undefined) return !kept;
-  const { job, attempt } = life;
-  if (job.attempt !== number) return true;
-  return isTerminal(job.status) && !job.cleanupPending && !(attempt !== null && isKept(job, attempt));
+  if (!look.silent) {
+    const probe = () => probeCircuit(ctx, look.runtime);
+    await step(sweep, name, () => ask(sweep, { runtime: name, what: `probe ${name}` }, probe));
+  }
+  await step(sweep, name, () => wakeParked(ctx, name));
+  await step(sweep, name, () => admitWaiting(ctx, name));
+  await removeOrphans(sweep, look);
 }

@@ -1,21 +1,25 @@
 import type { EngineContext } from "../context.ts";
-import type { JobId } from "../ids.ts";
 import { advance } from "../ledger/advance.ts";
+import type { Life } from "../ledger/records.ts";
 import type { Occurrence } from "../occurrences.ts";
 
 export interface Recorder {
   add(occurrence: Occurrence): void;
   /** Commits what was added. @throws what a commit threw. */
   flush(): Promise<void>;
-  /** Hands over what is not committed yet, so that it can share a commit with what comes next. @throws as `flush`. */
-  take(): Promise<Occurrence[]>;
+  /**
+   * Hands over what is not committed yet, so that it can share a commit with what comes next, and the job as it was
+   * when this recorder committed last. @throws as `flush`.
+   */
+  take(): Promise<{ reports: Occurrence[]; known: Life }>;
 }
 
 /**
  * Records what a launch reports, in order, without making the launch wait. A report is committed at the next turn of the
  * event loop: what comes at once, or while a commit is under way, shares one.
  */
-export function createRecorder(ctx: EngineContext, jobId: JobId): Recorder {
+export function createRecorder(ctx: EngineContext, life: Life): Recorder {
+  let known = life;
   let pending: Occurrence[] = [];
   let committing: Promise<void> = Promise.resolve();
   let scheduled: NodeJS.Immediate | undefined;
@@ -29,7 +33,8 @@ export function createRecorder(ctx: EngineContext, jobId: JobId): Recorder {
   const commit = () => {
     committing = committing.then(async () => {
       const batch = take();
-      if (batch.length > 0) await advance(ctx.ledger, jobId, batch);
+      if (batch.length === 0) return;
+      known = (await advance(ctx.ledger, known.job.jobId, { move: batch, known })).life;
     });
     // Whoever flushes or takes hears of a failure; without this it would also count as unhandled.
     committing.catch(() => undefined);
@@ -43,7 +48,7 @@ export function createRecorder(ctx: EngineContext, jobId: JobId): Recorder {
     flush: commit,
     async take() {
       await committing;
-      return take();
+      return { reports: take(), known };
     },
   };
 }

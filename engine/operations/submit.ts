@@ -2,7 +2,7 @@ import type { EngineContext } from "../context.ts";
 import { type Cost, priceOf } from "../cost.ts";
 import { LongshoreError, type Violation } from "../errors.ts";
 import { type JobId, mintedAt, mintJobId } from "../ids.ts";
-import { accept, acceptedBefore, type Idempotency, type Submission } from "../ledger/accept.ts";
+import { accept, acceptedBefore, type Idempotency, refuseWhenFull, type Submission } from "../ledger/accept.ts";
 import { submittedEvent } from "../ledger/batch.ts";
 import { readJob } from "../ledger/read.ts";
 import type { JobRecord } from "../ledger/records.ts";
@@ -144,6 +144,8 @@ async function acceptAll(
   specs: Routed[],
   { idempotency, ...options }: SubmitOneOptions & { idempotency: Idempotency | null },
 ): Promise<JobRecord[]> {
+  // Under a key, or along with other changes, there may be a better answer than that the queue is full: `accept` knows.
+  if (idempotency === null && options.along === undefined) await refuseWhenFull(ctx.ledger, specs.length);
   const submissions = await Promise.all(specs.map((spec) => submissionOf(ctx, spec, options)));
   const acceptance = await accept(ctx.ledger, submissions, idempotency);
   return acceptance.accepted ? submissions.map(({ job }) => job) : await readAll(ctx, acceptance.jobIds);

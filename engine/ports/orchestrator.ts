@@ -4,6 +4,8 @@ import type { JobId } from "../ids.ts";
 export interface ExecutionInput {
   jobId: JobId;
   attempt: number;
+  /** Which execution of the attempt this is: one that was overtaken by a later one leaves the job alone. */
+  generation: number;
   /** The longest that *Run* may take, seconds: the spec's timeout and an allowance for the start. */
   runSeconds: number;
 }

@@ -48,7 +48,10 @@ export interface RegistryAuth {
   serverAddress?: string;
 }
 
-/** A report from inside `submit`: the attempt entered a phase, or went on within it. */
+/**
+ * A report from inside `submit`: the attempt entered a phase, or went on within it. `creating` comes before anything is
+ * asked for that could start the command: a launch that fails before it has started nothing.
+ */
 export interface LaunchReport {
   phase: "pulling" | "creating";
   /** Facts for the event, such as `{ image, present }`. Never a secret value. */

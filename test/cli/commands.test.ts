@@ -302,11 +302,12 @@ describe("longshore runtimes", () => {
 
   it("exits with 125 when one is not well", async () => {
     const ill = { ok: false, message: "no socket", checkedAt: null };
-    server.routes["GET /runtimes/docker"] = (_, response) => json(response, { ...docker, health: ill });
+    const open = { ...docker, circuit: "open", health: ill };
+    server.routes["GET /runtimes/docker"] = (_, response) => json(response, open);
     server.routes["GET /runtimes"] = (_, response) => json(response, { items: [{ ...docker, health: well }] });
     const { code, stdout } = await run("runtimes", "health", "docker");
     expect(code).toBe(125);
-    expect(stdout).toContain("no socket");
+    expect(stdout).toMatch(/^docker +not ok +open +- +no socket$/m);
     expect((await run("runtimes", "health")).code).toBe(0);
     expect((await run("runtimes", "health", "podman")).code).toBe(2);
   });

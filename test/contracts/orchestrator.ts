@@ -30,6 +30,7 @@ const JOB = "job_01KGABCDEFGHJKMNPQRSTVWXYZ" as JobId;
 export const executionInput = (patch: Partial<ExecutionInput> = {}): ExecutionInput => ({
   jobId: JOB,
   attempt: 1,
+  generation: 0,
   runSeconds: 100,
   ...patch,
 });
@@ -98,7 +99,13 @@ export function orchestratorContract(
 
     it("hands over ids, bounds and a token, and nothing else", async () => {
       const payload = await started("e", executionInput({ attempt: 7, runSeconds: 42 }));
-      expect(payload).toEqual({ jobId: JOB, attempt: 7, runSeconds: 42, token: expect.stringMatching(/./) });
+      expect(payload).toEqual({
+        jobId: JOB,
+        attempt: 7,
+        generation: 0,
+        runSeconds: 42,
+        token: expect.stringMatching(/./),
+      });
     });
 
     it("gives every execution a token of its own", async () => {
@@ -173,6 +180,27 @@ export function orchestratorContract(
       await under.pass(10);
       const { token } = await handlers.dispatches(3);
       expect(await under.orchestrator.complete(token)).toBe(true);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+      expect(handlers.finalized[0]?.input).not.toHaveProperty("failure");
+    });
+
+    it("tries a dispatch in doubt again for as long as it takes, every half minute in the end", async () => {
+      const { promise: isBack, resolve: comeBack } = Promise.withResolvers<void>();
+      let away = true;
+      handlers.onDispatch = async () => {
+        if (away) throw Object.assign(new Error("the runtime is away"), { name: "AttemptInDoubt" });
+        comeBack();
+      };
+      await under.orchestrator.start("e", executionInput());
+      // Two hours, and longer than the run itself may take.
+      await under.pass(7200);
+      expect(handlers.dispatched.length).toBeGreaterThan(200);
+      expect(handlers.dispatched.length).toBeLessThan(260);
+      expect(handlers.finalized).toEqual([]);
+      away = false;
+      await under.pass(30);
+      await isBack;
+      expect(await under.orchestrator.complete(handlers.dispatched.at(-1)?.token ?? "")).toBe(true);
       expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
       expect(handlers.finalized[0]?.input).not.toHaveProperty("failure");
     });

@@ -63,6 +63,9 @@ function occurrenceOf({ job, attempt }: Life, { type, attemptOffset, exit, stop,
   const plain = occurrences(job.attempt + attemptOffset)[type === "NEXT" ? next : type];
   if (plain.type === "EXIT") return { ...plain, exit };
   if (plain.type === "STOP") return { ...plain, reason: stop };
+  // Of the execution that goes on, or of one that was overtaken.
+  if (plain.type === "DEFER")
+    return { ...plain, generation: job.generation - (stop === "lost" ? 1 : 0), refused: retries };
   if (plain.type !== "FINISH" || attempt?.exit == null) return plain;
   const outcome = judge(job, attempt, attempt.exit);
   const again = retries && outcome.status === "FAILED" && job.attempt < 3;
@@ -90,6 +93,7 @@ function holdsByItself({ job, attempt }: Life): void {
   expect(job.queueShard !== null, `a place in the queue while ${stage}`).toBe(stage === "queued");
   expect(job.retryAt !== null, `a due time while ${stage}`).toBe(stage === "retrying");
   expect(job.finishedAt !== null, `finished while ${stage}`).toBe(stage === "terminal");
+  if (stage === "queued") expect(job.cancelRequestedAt).toBeNull();
   if (job.cleanupPending) expect(["retrying", "terminal"]).toContain(stage);
   if (job.status === "CANCELLED") expect(job.cancelRequestedAt).not.toBeNull();
   else if (stage === "terminal") expect(job.cancelRequestedAt).toBeNull();
@@ -110,7 +114,11 @@ function followsFrom(before: JobRecord, { life: { job }, changed, events }: Deci
   expect(job.attempt === before.attempt || job.attempt === before.attempt + 1).toBe(true);
   if (job.attempt > before.attempt) expect([before.status, before.cleanupPending]).toEqual(["RETRYING", false]);
   if (job.attempt === before.attempt) expect(job.generation).toBeGreaterThanOrEqual(before.generation);
-  if (job.attempt === before.attempt && job.phase !== null && before.phase !== null) {
+  if (job.attempt === before.attempt && events.some(({ data }) => data.deferred === true)) {
+    // Back to the queue for another execution, and never once the command was started.
+    expect([stageOf(job), job.generation]).toEqual(["queued", before.generation + 1]);
+    expect(["validating", "pulling", "creating"]).toContain(stageOf(before));
+  } else if (job.attempt === before.attempt && job.phase !== null && before.phase !== null) {
     expect(phaseOrder(job.phase)).toBeGreaterThanOrEqual(phaseOrder(before.phase));
   }
   if (before.startedAt !== null) expect(job.startedAt).toBe(before.startedAt);
@@ -119,7 +127,7 @@ function followsFrom(before: JobRecord, { life: { job }, changed, events }: Deci
   const given = events.findIndex(({ type }) => type === "DEAD_LETTERED");
   expect(given).toBe(dead ? events.findIndex(isTerminalEvent) - 1 : -1);
   if (!isTerminal(before.status)) return;
-  // What has ended changes in one thing only: that its resource is gone.
+  // What has ended changes in one thing only: that its resource is gone. Of a stray one there is an event, and no more.
   expect({ ...job, cleanupPending: false }).toEqual({
     ...before,
     cleanupPending: false,
@@ -127,7 +135,8 @@ function followsFrom(before: JobRecord, { life: { job }, changed, events }: Deci
     seq: job.seq,
     lastHeartbeatAt: job.lastHeartbeatAt,
   });
-  expect(events.map(({ type }) => type)).toEqual(changed ? ["CLEANED_UP"] : []);
+  const cleaned = before.cleanupPending && !job.cleanupPending;
+  expect(events.map(({ type }) => type)).toEqual(changed ? [cleaned ? "CLEANED_UP" : "ORPHAN_DETECTED"] : []);
 }
 
 const immutable = ({ jobId, name, createdAt, maxAttempts, labels, specHash, concurrencyKey, cleanup }: JobRecord) => ({

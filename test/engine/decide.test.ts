@@ -31,6 +31,8 @@ const refused: Expected = "refused";
 const exits = to("collecting", ["EXITED"], ["complete-token"]);
 const asksToStop = (stage: Stage) => to(stage, ["CANCEL_REQUESTED"], ["stop-resource"]);
 const cancelsAtOnce = to("terminal", ["CANCEL_REQUESTED", "CANCELLED"]);
+const defers = to("queued", ["RECONCILED"]);
+const announces = (stage: Stage) => to(stage, ["ORPHAN_DETECTED"]);
 const relaunches = (stage: Stage) => to(stage, ["RECONCILED"], ["start-execution"]);
 
 /** While an attempt is being launched: what is the same at each of these stages. */
@@ -45,12 +47,15 @@ const launching = (stage: Stage) => ({
   FINISH: refused,
   CLEAN: refused,
   REQUEUE: refused,
+  DEFER: defers,
   RELAUNCH: relaunches(stage),
+  ORPHAN: announces(stage),
   CANCEL: asksToStop(stage),
 });
 
 const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
   queued: {
+    ORPHAN: announces("queued"),
     ADMIT: to("admitted", ["ADMITTED"], ["start-execution"]),
     DISPATCH: refused,
     PULL: refused,
@@ -61,10 +66,12 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     FINISH: refused,
     CLEAN: ignored,
     REQUEUE: ignored,
+    DEFER: ignored,
     RELAUNCH: ignored,
     CANCEL: cancelsAtOnce,
   },
   admitted: {
+    ORPHAN: announces("admitted"),
     ADMIT: ignored,
     DISPATCH: to("validating", ["VALIDATED"]),
     PULL: refused,
@@ -76,6 +83,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     FINISH: refused,
     CLEAN: refused,
     REQUEUE: refused,
+    DEFER: refused,
     RELAUNCH: relaunches("admitted"),
     CANCEL: asksToStop("admitted"),
   },
@@ -86,8 +94,9 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
   },
   pulling: { ...launching("pulling"), CREATE: to("creating", ["CONTAINER_CREATING"]) },
   creating: launching("creating"),
-  running: { ...launching("running"), START: ignored },
+  running: { ...launching("running"), START: ignored, DEFER: ignored },
   collecting: {
+    ORPHAN: announces("collecting"),
     ADMIT: ignored,
     DISPATCH: to("collecting", [], ["complete-token"]),
     PULL: ignored,
@@ -98,10 +107,12 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     FINISH: to("terminal", ["LOGS_COLLECTED", "COST_RECORDED", "SUCCEEDED"]),
     CLEAN: refused,
     REQUEUE: refused,
+    DEFER: ignored,
     RELAUNCH: relaunches("collecting"),
     CANCEL: asksToStop("collecting"),
   },
   retrying: {
+    ORPHAN: announces("retrying"),
     ADMIT: ignored,
     DISPATCH: endsToken,
     PULL: ignored,
@@ -113,10 +124,12 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     CLEAN: to("retrying", ["CLEANED_UP"]),
     // The resource of the attempt is still there.
     REQUEUE: refused,
+    DEFER: ignored,
     RELAUNCH: ignored,
     CANCEL: cancelsAtOnce,
   },
   terminal: {
+    ORPHAN: announces("terminal"),
     ADMIT: ignored,
     DISPATCH: endsToken,
     PULL: ignored,
@@ -127,6 +140,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     FINISH: ignored,
     CLEAN: to("terminal", ["CLEANED_UP"]),
     REQUEUE: ignored,
+    DEFER: ignored,
     RELAUNCH: ignored,
     CANCEL: refused,
   },
@@ -182,7 +196,7 @@ describe.each(STAGES)("a job that is %s", (stage) => {
     expect(life).toEqual(before);
   });
 
-  test.each(TYPES.filter((type) => type !== "CANCEL"))("ignores %s of another attempt", (type) => {
+  test.each(TYPES.filter((type) => type !== "CANCEL" && type !== "ORPHAN"))("ignores %s of another attempt", (type) => {
     // One attempt further, so that both an older and a younger attempt than the current one exist.
     const life = lifeAt(stage, { attempt: 1 });
     const shifted: Life = deepFreeze({ job: { ...life.job, attempt: 2 }, attempt: null });
@@ -196,8 +210,10 @@ describe.each(STAGES)("a job that is %s", (stage) => {
     }
   });
 
-  // A relaunch is asked for once per lost execution; the others are deliveries, which may come again.
-  const delivered = TYPES.filter((type) => TABLE[stage][type] !== "refused" && type !== "RELAUNCH");
+  // What the reconciler tells is told once per finding; the others are deliveries, which may come again.
+  const delivered = TYPES.filter(
+    (type) => TABLE[stage][type] !== "refused" && type !== "RELAUNCH" && type !== "ORPHAN",
+  );
   test.each(delivered)("is not moved twice by %s", (type) => {
     const { life } = decide(lifeAt(stage), occurrences()[type], NOW);
     const again = () => decide(life, occurrences()[type], NOW);
@@ -207,6 +223,27 @@ describe.each(STAGES)("a job that is %s", (stage) => {
     }
     expect(again().events).toEqual([]);
     expect(stageOf(again().life.job)).toBe(stageOf(life.job));
+  });
+});
+
+describe("an orphan", () => {
+  test.each(STAGES)("of any attempt is told and moves nothing of a job that is %s", (stage) => {
+    const before = deepFreeze(lifeAt(stage));
+    for (const attempt of [1, 2]) {
+      const { life, events, effects } = decide(before, occurrences(attempt).ORPHAN, NOW);
+      const { seq, version } = before.job;
+      expect(life).toEqual({
+        ...before,
+        job: { ...before.job, seq: seq + 1, version: version + 1, lastHeartbeatAt: at(0) },
+      });
+      expect(events.map(({ type, data }) => ({ type, data }))).toEqual([
+        {
+          type: "ORPHAN_DETECTED",
+          data: { attempt, externalName: `stray-a${attempt}`, externalRef: `stray-${attempt}` },
+        },
+      ]);
+      expect(effects).toEqual([]);
+    }
   });
 });
 
@@ -486,6 +523,79 @@ describe("three attempts", () => {
     const { life, effects } = decideInTurn(lifeAt("running"), [RELAUNCH, RELAUNCH]);
     expect(life.job.generation).toBe(1);
     expect(effects).toEqual(["start-execution"]);
+  });
+});
+
+describe("a launch that is deferred", () => {
+  const { DEFER } = occurrences();
+  const deferred = (patch: Partial<Extract<Occurrence, { type: "DEFER" }>> = {}) =>
+    decide(lifeAt("creating"), { ...DEFER, ...patch }, NOW);
+
+  test("waits with the same attempt for another execution, and holds nothing", () => {
+    const before = lifeAt("creating");
+    const { life, events, effects } = decide(deepFreeze(before), DEFER, NOW);
+    expect(life.job).toEqual({
+      ...before.job,
+      status: "PENDING",
+      phase: "queued",
+      generation: 1,
+      queueShard: 1,
+      slotShard: null,
+      refusals: 0,
+      seq: before.job.seq + 1,
+      version: before.job.version + 1,
+    });
+    // Its name stays: something that was never started may be there under it.
+    expect(life.job.externalName).toBe("name-a1");
+    expect(life.attempt).toEqual({ ...before.attempt, token: null });
+    expect(effects).toEqual([]);
+    expect(events).toMatchObject([
+      {
+        type: "RECONCILED",
+        status: "PENDING",
+        phase: "queued",
+        data: { reason: "stub: away", deferred: true, generation: 1 },
+      },
+    ]);
+  });
+
+  test("is not deferred by an execution that was overtaken", () => {
+    const again = decideInTurn(deferred().life, [occurrences().ADMIT, occurrences().DISPATCH]);
+    expect(stageOf(again.life.job)).toBe("validating");
+    expect(decide(again.life, DEFER, NOW).changed).toBe(false);
+    expect(stageOf(decide(again.life, { ...DEFER, generation: 1 }, NOW).life.job)).toBe("queued");
+  });
+
+  test("counts how often it was refused in a row", () => {
+    const again = (life: Life, refused: boolean) => {
+      const launched = decideInTurn(life, [occurrences().ADMIT, occurrences().DISPATCH]).life;
+      return decide(launched, { ...DEFER, generation: launched.job.generation, refused }, NOW).life;
+    };
+    const once = deferred({ refused: true }).life;
+    expect([once.job.refusals, again(once, true).job.refusals, again(once, false).job.refusals]).toEqual([1, 2, 0]);
+  });
+
+  test("goes on in its next execution as if it were the first", () => {
+    const rest = ["ADMIT", "DISPATCH", "PULL", "CREATE", "START", "EXIT", "FINISH", "CLEAN"] as const;
+    const { life } = decideInTurn(
+      deferred().life,
+      rest.map((type) => occurrences()[type]),
+    );
+    expect(life.job).toMatchObject({ status: "SUCCEEDED", attempt: 1, generation: 1, cleanupPending: false });
+  });
+
+  test("and then cancelled is over at once; what it may have left is yet to be removed", () => {
+    const { life, events } = decideInTurn(deferred().life, [occurrences().CANCEL]);
+    expect(events.map(({ type }) => type)).toEqual(["CANCEL_REQUESTED", "CANCELLED"]);
+    expect(life.job).toMatchObject({ status: "CANCELLED", queueShard: null, cleanupPending: true });
+    const plain = decideInTurn(lifeAt("queued"), [occurrences().CANCEL]);
+    expect(plain.life.job).toMatchObject({ status: "CANCELLED", cleanupPending: false });
+  });
+
+  test.each(["CANCEL", "STOP"] as const)("after a %s is not: it has to end", (type) => {
+    const { life } = decide(lifeAt("creating"), occurrences()[type], NOW);
+    const decision = decide(deepFreeze(life), DEFER, NOW);
+    expect(decision).toMatchObject({ changed: false, events: [], effects: ["stop-resource"] });
   });
 });
 

@@ -78,7 +78,9 @@ export function occurrences(attempt = 1): { [T in OccurrenceType]: Extract<Occur
     },
     CLEAN: { type: "CLEAN", attempt },
     REQUEUE: { type: "REQUEUE", attempt, queueShard: 1 },
+    DEFER: { type: "DEFER", attempt, generation: 0, queueShard: 1, reason: "stub: away", refused: false },
     RELAUNCH: { type: "RELAUNCH", attempt, generation: 0, reason: "the execution was lost" },
+    ORPHAN: { type: "ORPHAN", attempt, externalName: `stray-a${attempt}`, externalRef: `stray-${attempt}` },
     CANCEL: { type: "CANCEL", by: "an operator" },
   };
 }

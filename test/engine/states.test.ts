@@ -32,9 +32,9 @@ test("phases are in the order of an attempt, and rest is before them all", () =>
   expect(phaseOrder(null)).toBeLessThan(Math.min(...order));
 });
 
-test("a terminal job can only be cleaned up", () => {
+test("a terminal job can only be cleaned up, and be told of what is a stray of it", () => {
   const applied = Object.entries(TRANSITIONS.terminal).filter(([, legality]) => legality === "apply");
-  expect(applied.map(([type]) => type)).toEqual(["CLEAN"]);
+  expect(applied.map(([type]) => type)).toEqual(["CLEAN", "ORPHAN"]);
 });
 
 test("an impossible value is an exception that names it", () => {

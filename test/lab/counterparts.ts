@@ -1,7 +1,7 @@
 import { describe, inject, it } from "vitest";
 
 /** The real systems that some tests run against. */
-export const COUNTERPARTS = ["docker", "registry"] as const;
+export const COUNTERPARTS = ["docker", "registry", "disk"] as const;
 export type CounterpartName = (typeof COUNTERPARTS)[number];
 
 /** Why a counterpart cannot be used here; null when it can. Found out once a run, by the global set-up. */

@@ -6,6 +6,7 @@ import type { TestProject } from "vitest/node";
 import { type Counterparts, parseRequired } from "./counterparts.ts";
 import { dockerCounterpart, ensureBusybox } from "./docker.ts";
 import { RUN_DIR } from "./leaks.ts";
+import { missingDisk } from "./small-disk.ts";
 
 /**
  * Looks once a run for the counterparts, and gives the run a temporary directory of its own. Whatever a test starts
@@ -28,8 +29,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 async function findCounterparts(): Promise<Counterparts> {
-  const [docker, registry] = await Promise.all([missingDocker(), missingRegistry()]);
-  return { docker, registry };
+  const [docker, registry, disk] = await Promise.all([missingDocker(), missingRegistry(), missingDisk()]);
+  return { docker, registry, disk };
 }
 
 async function missingDocker(): Promise<string | null> {

@@ -2,11 +2,22 @@ import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { describeWith } from "../lab/counterparts.ts";
 import { ensureBusybox } from "../lab/docker.ts";
 import { type PrivateDocker, startPrivateDocker } from "../lab/private-docker.ts";
-import { call, cancel, cleanedUp, ended, givesNothingAway, logsOf, printed, reached, show, submit } from "./client.ts";
+import {
+  call,
+  cancel,
+  cleanedUp,
+  ended,
+  givesNothingAway,
+  logsOf,
+  printed,
+  reached,
+  show,
+  submit,
+  until,
+} from "./client.ts";
 import { containersOf } from "./leftovers.ts";
 import { type LocalHome, startLocalHome } from "./local-home.ts";
 import { dockerJob } from "./runtimes.ts";
-import { expectNeverStarted } from "./unhappy.ts";
 
 interface Health {
   ok: boolean;
@@ -92,9 +103,15 @@ describeWith("docker", "a local home whose Docker goes away", () => {
     const runtime = await call<{ health: { ok: boolean } }>(home, "/runtimes/docker");
     expect(runtime.body.health.ok).toBe(false);
 
-    // A job that comes now fails for the runtime, and would be worth a retry.
+    // Jobs that come now wait for it, and say so; one that is cancelled meanwhile is over at once.
     const late = await submit(home, dockerJob("true"));
-    expectNeverStarted(await ended(home, late.jobId), "RUNTIME_UNAVAILABLE", true);
+    const unwanted = await submit(home, dockerJob("true"));
+    for (const one of [late, unwanted]) {
+      await until(home, one.jobId, ({ waitReason }) => expect(waitReason?.code).toBe("RUNTIME_UNAVAILABLE"));
+    }
+    expect(await show(home, late.jobId)).toMatchObject({ status: "PENDING", attempt: 1, error: null });
+    await cancel(home, unwanted.jobId);
+    expect(await show(home, unwanted.jobId)).toMatchObject({ status: "CANCELLED", startedAt: null });
 
     const asked = await cancel(home, jobId);
     expect(asked.cancelRequestedAt).not.toBeNull();
@@ -103,7 +120,8 @@ describeWith("docker", "a local home whose Docker goes away", () => {
     await daemon.start();
     expect((await call<Health>(home, "/health")).status).toBe(200);
     expect(await ended(home, jobId)).toMatchObject({ status: "CANCELLED", error: null });
-    for (const one of [jobId, late.jobId]) {
+    expect(await ended(home, late.jobId)).toMatchObject({ status: "SUCCEEDED", attempt: 1 });
+    for (const one of [jobId, late.jobId, unwanted.jobId]) {
       await vi.waitFor(async () => await cleanedUp(home, one), { timeout: 60_000 });
       expect(await containersOf(one, daemon.client)).toEqual([]);
     }

@@ -35,6 +35,8 @@ export interface LocalHomeOptions {
   /** Settings beside the ones that every test wants. */
   env?: Record<string, string>;
   record?(text: string): void;
+  /** The data directory, which the caller makes and removes; default one inside of `folder`. */
+  data?: string;
   /** The engine that its containers are on; default the machine's. */
   docker?: Docker;
 }
@@ -48,8 +50,8 @@ export async function temporaryFolder(): Promise<{ path: string; remove(): Promi
 /** Makes the directory of a home and starts it; the caller must call `dispose`. */
 export async function startLocalHome(options: LocalHomeOptions = {}): Promise<LocalHome> {
   const folder = await mkdtemp(join(tmpdir(), "longshore-home-"));
-  const data = join(folder, "data");
-  await mkdir(data);
+  const data = options.data ?? join(folder, "data");
+  await mkdir(data, { recursive: true });
   const docker = options.docker ?? new Docker();
   let output = "";
   let url = "";

@@ -125,6 +125,11 @@ const REFUSALS: readonly { pattern: RegExp; code: ErrorCode; say(match: RegExpEx
     },
   },
   {
+    pattern: /ttrpc: closed|transport is closing|client connection is closing|context canceled|containerd\.sock/i,
+    code: "RUNTIME_UNAVAILABLE",
+    say: () => "Docker is shutting down, or its containerd is",
+  },
+  {
     pattern: /available, non-overlapping .*address pool/i,
     code: "RUNTIME_UNAVAILABLE",
     say: () => "Docker has no address range left for a network",

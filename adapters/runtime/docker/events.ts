@@ -20,6 +20,8 @@ const KEEP_ALIVE_MS = 30_000;
 /** Of all homes: a filter by label would hide that everything on this engine is being killed. */
 const FILTERS = { type: ["container"], event: ["start", "kill", "die", "oom", "destroy"] };
 const MAX_OUTAGES = 64;
+/** An engine that is busy may show an end so long before it tells of it. */
+const UNTOLD_MS = 3_000;
 
 /** One container that somebody waits for. */
 export interface Vigil {
@@ -40,8 +42,11 @@ export interface Watcher {
   watch(ref: ExternalRef): Vigil;
   /** Whether the engine was away when the container ended (by the engine's own clock). */
   wasLost(ref: ExternalRef, finishedAtMs: number | null): boolean;
-  /** Whether the container ended by a kill of which it is not yet known whether the engine did it as it goes away. */
-  isUndecided(ref: ExternalRef): boolean;
+  /**
+   * Whether the container ended by a kill of which it is not yet known whether the engine did it as it goes away: also
+   * for a moment after `finishedAtMs`, while the engine shows the end and has not told of it, nor of what led to it.
+   */
+  isUndecided(ref: ExternalRef, finishedAtMs?: number): boolean;
   /** When a container of this home was started and ended with exit code 0, by the engine's events; else undefined. */
   endedWell(ref: ExternalRef): { startedAtMs: number | null; finishedAtMs: number } | undefined;
   /** Whether the engine reported that the container ran out of memory. */
@@ -77,6 +82,7 @@ export function createWatcher({ engine, homeId, clock, alive, isCancelled }: Wat
   const outOfMemory = new Set<ExternalRef>();
   const starts = new Map<ExternalRef, number>();
   const goodEnds = new Map<ExternalRef, number>();
+  const deaths = new Set<ExternalRef>();
   const outages: { from: number; to: number }[] = [];
   const closing = new AbortController();
   let awaySince: number | null = null;
@@ -92,7 +98,7 @@ export function createWatcher({ engine, homeId, clock, alive, isCancelled }: Wat
     for (const ref of refs) wake(ref);
   });
   const forget = (ref: ExternalRef): void => {
-    for (const known of [suspects, outOfMemory, starts, goodEnds]) known.delete(ref);
+    for (const known of [suspects, outOfMemory, starts, goodEnds, deaths]) known.delete(ref);
     kills.forget(ref);
   };
   const onEvent = ({ Action: action, Actor: actor, timeNano = 0 }: EngineEvent): void => {
@@ -104,6 +110,7 @@ export function createWatcher({ engine, homeId, clock, alive, isCancelled }: Wat
     if (facts[LABELS.home] !== homeId) return kills.forget(ref);
     const atMs = Math.floor(timeNano / 1e6);
     if (action === "start") starts.set(ref, atMs);
+    if (action === "die") deaths.add(ref);
     if (action === "oom") outOfMemory.add(ref);
     if (action === "die" && facts.exitCode === "0") goodEnds.set(ref, atMs);
     if (action === "destroy") forget(ref);
@@ -204,7 +211,12 @@ export function createWatcher({ engine, homeId, clock, alive, isCancelled }: Wat
       if (awaySince !== null && finishedAtMs >= awaySince) return true;
       return outages.some(({ from, to }) => finishedAtMs >= from && finishedAtMs <= to);
     },
-    isUndecided: (ref) => kills.isUndecided(ref) && !suspects.has(ref),
+    isUndecided(ref, finishedAtMs) {
+      if (suspects.has(ref)) return false;
+      if (kills.isUndecided(ref)) return true;
+      if (finishedAtMs === undefined || !isUp || deaths.has(ref)) return false;
+      return Math.abs(clock() - finishedAtMs) < UNTOLD_MS;
+    },
     ranOutOfMemory: (ref) => outOfMemory.has(ref),
     endedWell(ref) {
       const finishedAtMs = goodEnds.get(ref);

@@ -10,7 +10,7 @@ import { CAPABILITIES, constraintsFor } from "./features.ts";
 import { readLog } from "./logs.ts";
 import { violationsOf } from "./mounts.ts";
 import { createNetworks } from "./networks.ts";
-import { endedStatus, isKept, statusOf, UNKNOWN_STATUS } from "./spec.ts";
+import { DAEMON_EXIT_CODES, endedStatus, isKept, statusOf, UNKNOWN_STATUS } from "./spec.ts";
 import { inspectContainer, removeContainer, submitContainer } from "./submit.ts";
 import { untilAborted } from "./waiting.ts";
 
@@ -57,6 +57,8 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
   const networks = createNetworks(engine, homeId, maxConcurrent);
   /** What Longshore itself asked to end: its exit is nobody's failure. */
   const cancelled = new Set<ExternalRef>();
+  /** Ended, and not yet said to have. */
+  const held = new Set<ExternalRef>();
   const watcher = createWatcher({ engine, homeId, clock, alive, isCancelled: (ref) => cancelled.has(ref) });
   const starter = { engine, networks, homeId, allowed, pidsLimit, clock };
   /** Settles when nobody submits under the name any more. */
@@ -93,8 +95,12 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
       cancelled: cancelled.has(found.Id),
       oomSeen: watcher.ranOutOfMemory(found.Id),
     });
+    held.delete(found.Id);
+    if (current.phase !== "exited" || current.oom) return current;
+    const byDaemon = DAEMON_EXIT_CODES.includes(current.exitCode ?? 0) && !cancelled.has(found.Id);
     // What a status says of an end must never change, so until that is decided there is no end.
-    if (current.phase !== "exited" || current.oom || !watcher.isUndecided(found.Id)) return current;
+    if (!watcher.isUndecided(found.Id, byDaemon ? finishedAtMs : undefined)) return current;
+    held.add(found.Id);
     return { ...UNKNOWN_STATUS, phase: "running", startedAt: current.startedAt };
   };
   const status = async (ref: ExternalRef): Promise<RuntimeStatus> => {
@@ -125,7 +131,7 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
         const seen = await untilAborted(looking, signal);
         if (seen?.phase === "exited" || seen?.phase === "unknown") return seen;
         // What it showed may be older than what it told meanwhile.
-        const doubtful = seen === undefined || wasTold || looks > 0;
+        const doubtful = seen === undefined || wasTold || looks > 0 || held.has(ref);
         limitMs = doubtful ? Math.min((limitMs ?? LOOK_AGAIN_MS) * 2, MAX_LOOK_AGAIN_MS) : undefined;
         await vigil.next(signal, limitMs);
       }
@@ -197,6 +203,7 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
         throw engineFailure(error, "remove a container");
       });
       cancelled.delete(ref);
+      held.delete(ref);
       own.delete(ref);
       watcher.forget(ref);
     },

@@ -8,7 +8,7 @@ const TMP_BYTES = 64 * BYTES_PER_MIB;
 /** What Docker writes for a time that has not come. */
 const ZERO_TIME = Date.parse("0001-01-01T00:00:00Z");
 /** How a daemon that stops, dies or boots ends its containers: SIGTERM, SIGKILL, and "nobody saw it end". */
-const DAEMON_EXIT_CODES: readonly number[] = [143, 137, 255];
+export const DAEMON_EXIT_CODES: readonly number[] = [143, 137, 255];
 
 /** What the operator, and not the spec, decides about a container. */
 export interface Placing {

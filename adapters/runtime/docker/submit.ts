@@ -94,7 +94,10 @@ function createReports(launch: Launch): Reports {
   };
 }
 
-/** Creates or adopts, and starts. What it made is gone again when it throws, unless Longshore is shutting down. */
+/**
+ * Creates or adopts, and starts. What it made is gone again when it throws, unless Longshore is shutting down or the
+ * engine did not answer the start.
+ */
 async function begin(
   starter: Starter,
   launch: Launch,
@@ -112,6 +115,8 @@ async function begin(
     return ref;
   } catch (error) {
     if (signal.aborted && signal.reason === SHUTDOWN) throw error;
+    // A start that was not answered may have taken effect: what became of it is seen by what is left.
+    if (!signal.aborted && httpStatus(error) === undefined) throw error;
     // Why the start failed tells more than why Docker would not remove the rest, which cleanup finds by its name.
     await removeContainer(starter.engine, ref).catch(() => undefined);
     throw error;

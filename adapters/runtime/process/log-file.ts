@@ -1,9 +1,10 @@
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import type { RuntimeLine } from "../../../engine/ports/runtime.ts";
-import { errorCode } from "./records.ts";
+import { errorCode, isDiskShut } from "./records.ts";
 
 /** The room beside twice the spec's budget: for the numbers and times of the lines. */
 const ROOM_BYTES = 64 * 1024;
+const NEWLINE = 0x0a;
 const LETTERS = { stdout: "o", stderr: "e", system: "s" } as const;
 const STREAMS: Readonly<Record<string, RuntimeLine["stream"]>> = { o: "stdout", e: "stderr", s: "system" };
 
@@ -13,29 +14,40 @@ const STREAMS: Readonly<Record<string, RuntimeLine["stream"]>> = { o: "stdout", 
  */
 export interface LogFile {
   append(stream: RuntimeLine["stream"], texts: readonly string[]): void;
-  /** Syncs and closes. Idempotent. */
+  /**
+   * Syncs and closes. Idempotent.
+   * @throws Error of the file system, and stays open, while the disk does not take the line that says what is missing.
+   */
   close(): void;
 }
 
 /**
  * Opens the log for the one who writes it. It keeps at most `2 × maxBytes` and 64 KiB, then one `system` line that
- * says so; what comes after is dropped. A disk that takes nothing more ends the log, not the job: the file then ends
- * with its last whole line.
+ * says so; what comes after is dropped. A disk that takes nothing more ends the log, not the job: what follows is
+ * dropped, and `close` adds a `system` line that says so.
  */
 export function openLogFile(path: string, maxBytes: number, now: () => number = Date.now): LogFile {
   const limit = maxBytes * 2 + ROOM_BYTES;
   const fd = openSync(path, "ax", 0o600);
   let written = 0;
   let state: "open" | "full" | "closed" = "open";
+  /** What has to be written before the log may be closed. */
+  let owed: Buffer = Buffer.alloc(0);
 
   function write(text: string): void {
     const bytes = Buffer.from(text);
+    let done = 0;
     try {
-      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+      while (done < bytes.length) done += writeSync(fd, bytes, done);
       written += bytes.length;
     } catch (error) {
-      if (!["ENOSPC", "EDQUOT", "EFBIG", "EIO"].includes(errorCode(error) ?? "")) throw error;
+      const isForGood = errorCode(error) === "EFBIG";
+      if (!isForGood && !isDiskShut(error)) throw error;
       state = "full";
+      if (isForGood) return;
+      // Never taken back: somebody may have read it. A line that is half there gets its end, so that the note is one.
+      const isWhole = done === 0 || bytes[done - 1] === NEWLINE;
+      owed = Buffer.from(`${isWhole ? "" : "\n"}s${now()} the rest of the output was dropped: the disk was full\n`);
     }
   }
 
@@ -60,6 +72,7 @@ export function openLogFile(path: string, maxBytes: number, now: () => number = 
     },
     close() {
       if (state === "closed") return;
+      while (owed.length > 0) owed = owed.subarray(writeSync(fd, owed));
       state = "closed";
       try {
         fsyncSync(fd);

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Category } from "../../../engine/errors.ts";
 import type { ProcessId } from "./processes.ts";
 
@@ -109,6 +110,30 @@ export function replace(path: string, value: object): void {
   }
 }
 
+/** Failures of a disk that may take the same write later. */
+const PASSING = ["ENOSPC", "EDQUOT", "EROFS", "EIO"];
+const FULL_AGAIN_MS = 250;
+
+/** Whether a write failed because the disk takes nothing at the moment. */
+export function isDiskShut(error: unknown): boolean {
+  return PASSING.includes(errorCode(error) ?? "");
+}
+
+/**
+ * Does a write, again and again as long as the disk takes nothing: for what nobody else could tell later.
+ * @throws Error of the file system for any other failure.
+ */
+export async function persistently(write: () => void): Promise<void> {
+  for (;;) {
+    try {
+      return write();
+    } catch (error) {
+      if (!isDiskShut(error)) throw error;
+    }
+    await delay(FULL_AGAIN_MS);
+  }
+}
+
 /** Reads a record; undefined when there is none (or its directory is gone). */
 export function readRecord<T>(path: string): T | undefined {
   try {
@@ -143,8 +168,11 @@ function writeTemporary(path: string, value: object): string {
   const temporary = `${path}.${randomBytes(6).toString("hex")}`;
   const fd = openSync(temporary, "wx", 0o600);
   try {
-    writeSync(fd, JSON.stringify(value));
+    writeFileSync(fd, JSON.stringify(value));
     fsyncSync(fd);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   } finally {
     closeSync(fd);
   }

@@ -11,6 +11,7 @@ import {
   type ExitRecord,
   FILES,
   type Order,
+  persistently,
   readRecord,
   replace,
   type StartedRecord,
@@ -49,12 +50,13 @@ export function supervise(directory: string, order: Order, jobUmask: number): Li
     const log = openLogFile(join(directory, FILES.log), order.maxLogBytes);
     try {
       // One that came between the claim and now: the command is never started.
-      if (request() !== undefined) return end(log, { exitCode: null, cancelled: true, failure: null, startedAt: null });
+      if (request() !== undefined)
+        return await end(log, { exitCode: null, cancelled: true, failure: null, startedAt: null });
       let child: Leader;
       try {
         child = await startLeader(order, startDirectory(directory, order), jobUmask);
       } catch (error) {
-        return end(log, { cancelled: false, startedAt: null, ...refusalOf(error, order, mask) });
+        return await end(log, { cancelled: false, startedAt: null, ...refusalOf(error, order, mask) });
       }
       leader = child;
       await follow(child, log);
@@ -67,10 +69,11 @@ export function supervise(directory: string, order: Order, jobUmask: number): Li
     const startedAt = new Date().toISOString();
     const { pid } = child.process;
     const record: StartedRecord = { leader: identify(pid) ?? { pid, born: "ended" }, startedAt };
-    replace(join(directory, FILES.started), record);
+    const noted = persistently(() => replace(join(directory, FILES.started), record)).then(() => {
+      started.resolve();
+      wake();
+    });
     const flush = drain(child, log);
-    started.resolve();
-    wake();
     const timer = setTimeout(() => child.bringDown("timedOut", order.graceSeconds), order.timeoutSeconds * 1_000);
     const exit = await child.exited;
     clearTimeout(timer);
@@ -78,10 +81,11 @@ export function supervise(directory: string, order: Order, jobUmask: number): Li
     // The command is the job: what it left behind ends with it, also what left its process group.
     const left = await killAll(markers(order.claim.jobId, order.claim.attempt), pid);
     await flush();
+    await noted;
     if (left.length > 0) log.append("system", [`${left.length} processes of the job could not be ended`]);
     const why = child.broughtDownBy();
     const facts = { cancelled: why === "cancelled", failure: outcomeOf(why, order), startedAt, finishedAt };
-    end(log, { exitCode: exitCodeOf(exit), ...facts });
+    await end(log, { exitCode: exitCodeOf(exit), ...facts });
   }
 
   /** Writes the streams' lines; the function that it gives resolves when both have given everything. */
@@ -104,10 +108,12 @@ export function supervise(directory: string, order: Order, jobUmask: number): Li
     };
   }
 
-  function end(log: LogFile, facts: Omit<ExitRecord, "finishedAt"> & { finishedAt?: string }): void {
+  /** Only this process knows how the command ended: while the disk is full it waits for room. */
+  async function end(log: LogFile, facts: Omit<ExitRecord, "finishedAt"> & { finishedAt?: string }): Promise<void> {
+    const record = { finishedAt: new Date().toISOString(), ...facts };
     // The log first: whoever sees the record finds every line.
-    log.close();
-    writeOnce(join(directory, FILES.exit), { finishedAt: new Date().toISOString(), ...facts });
+    await persistently(() => log.close());
+    await persistently(() => writeOnce(join(directory, FILES.exit), record));
   }
 
   const ended = live();

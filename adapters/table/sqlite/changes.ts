@@ -1,25 +1,33 @@
 import { type Change, type Guard, type Item, type Key, MAX_CHANGES } from "../../../engine/ports/table.ts";
-import { checkKey, misuse, toJson } from "./rows.ts";
+import { identityOf } from "./recent.ts";
+import { checkKey, misuse, type RowValues, toJson, toRow } from "./rows.ts";
 
-export function keyOf(change: Change): Key {
-  return change.kind === "put" ? change.item : change.key;
-}
+/** A change as its caller meant it when it was given: nothing that is done to the caller's own alters it. */
+export type OwnChange =
+  | { kind: "put"; key: Key; guard: Guard | undefined; row: RowValues }
+  | (Change & { kind: "patch" | "delete" | "check" });
 
 /**
  * A private copy of the changes, so that nothing the caller does before the group commits can alter them.
  * @throws LongshoreError INTERNAL for more than MAX_CHANGES, a key twice, a bad key, or values that JSON cannot hold.
  */
-export function snapshot(changes: Change[]): Change[] {
+export function snapshot(changes: Change[]): OwnChange[] {
   if (changes.length > MAX_CHANGES) throw misuse(`${changes.length} changes in one commit; ${MAX_CHANGES} at most`);
   const seen = new Set<string>();
   for (const change of changes) {
-    const { pk, sk } = checkKey(keyOf(change), "a change");
-    const identity = JSON.stringify([pk, sk]);
+    const identity = identityOf(checkKey(change.kind === "put" ? change.item : change.key, "a change"));
     if (seen.has(identity)) throw misuse("two changes of one commit have the same key");
     seen.add(identity);
     if (change.kind === "patch") checkPatch(change);
   }
-  return JSON.parse(toJson(changes));
+  return changes.map(own);
+}
+
+function own(change: Change): OwnChange {
+  if (change.kind !== "put") return JSON.parse(toJson(change));
+  const { item, guard } = change;
+  const key = { pk: item.pk, sk: item.sk };
+  return { kind: "put", key, guard: guard && JSON.parse(toJson(guard)), row: toRow(item) };
 }
 
 function checkPatch(change: Change & { kind: "patch" }): void {
@@ -46,11 +54,10 @@ export function holds(guard: Guard | undefined, current: Item | undefined): bool
 }
 
 /**
- * The item after a put or a patch.
+ * The item after a patch.
  * @throws LongshoreError INTERNAL when `add` meets an attribute that is no number.
  */
-export function applied(change: Change & { kind: "put" | "patch" }, current: Item | undefined): Item {
-  if (change.kind === "put") return change.item;
+export function patched(change: Change & { kind: "patch" }, current: Item | undefined): Item {
   const next: Item = current === undefined ? { ...change.key } : { ...current };
   Object.assign(next, change.set);
   for (const [name, delta] of Object.entries(change.add ?? {})) {

@@ -5,6 +5,11 @@ import { LongshoreError } from "../../../engine/errors.ts";
 /** How long a statement waits for another process's lock; the home lock makes such a wait rare. */
 const BUSY_TIMEOUT_MS = 5_000;
 
+/** SQLite's own 2 MiB do not hold the inner pages of the indexes of a hundred thousand jobs. */
+const CACHE_KIB = 32 * 1024;
+/** Pages of 4 KiB in the WAL before they are copied: the same few pages are written by every commit. */
+const CHECKPOINT_PAGES = 8_000;
+
 /** SQLite's primary result codes that an operator can act on: https://www.sqlite.org/rescode.html */
 const RESULT_CODES: Readonly<Record<number, string>> = {
   1: "SQLITE_ERROR",
@@ -75,7 +80,8 @@ export function connect(file: string): Connection {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: false });
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;");
+    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;
+      PRAGMA cache_size = -${CACHE_KIB}; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};`);
   } catch (thrown) {
     database?.close();
     throw unavailable(thrown);

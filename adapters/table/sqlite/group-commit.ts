@@ -21,11 +21,18 @@ interface GroupCommit {
 /** Units a transaction: enough to spread one fsync, few enough to keep the event loop's turn short. */
 const MAX_UNITS = 256;
 
+export interface GroupHooks {
+  /** Writes what belongs to the group; returns what to do once it is durable. */
+  finish(): () => void;
+  /** The group failed: nothing of it was written. */
+  discard(): void;
+}
+
 /**
  * Lets units of the same turn of the event loop share one transaction and so one fsync. A lone unit waits only for
- * the end of the turn. `rider` is written along with every group.
+ * the end of the turn.
  */
-export function createGroupCommit(db: Connection, rider: () => (() => void) | undefined): GroupCommit {
+export function createGroupCommit(db: Connection, hooks: GroupHooks): GroupCommit {
   const queue: Unit[] = [];
   let scheduled = false;
 
@@ -47,10 +54,11 @@ export function createGroupCommit(db: Connection, rider: () => (() => void) | un
     try {
       db.prepare("BEGIN IMMEDIATE").run();
       for (const unit of units) settle.push(unit.apply());
-      const settleRider = rider();
-      if (settleRider !== undefined) settle.push(settleRider);
+      // First of all: whoever hears of the commit reads what it wrote.
+      settle.unshift(hooks.finish());
       db.prepare("COMMIT").run();
     } catch (thrown) {
+      hooks.discard();
       // A full disk or an I/O error may have rolled back by itself: https://www.sqlite.org/lang_transaction.html
       if (db.inTransaction()) db.prepare("ROLLBACK").run();
       const error = unavailable(thrown);

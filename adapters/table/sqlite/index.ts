@@ -1,31 +1,23 @@
 import { LongshoreError } from "../../../engine/errors.ts";
-import {
-  type Change,
-  type ChangeFeed,
-  ConflictError,
-  type Item,
-  type Key,
-  type Table,
-} from "../../../engine/ports/table.ts";
-import { applied, holds, keyOf, snapshot } from "./changes.ts";
-import { type Connection, connect, unavailable } from "./database.ts";
+import type { ChangeFeed, Key, Table } from "../../../engine/ports/table.ts";
+import { snapshot } from "./changes.ts";
+import { connect, unavailable } from "./database.ts";
 import { createGroupCommit } from "./group-commit.ts";
 import { createOutbox } from "./outbox.ts";
+import { plan } from "./plan.ts";
 import { cursorAfter, selectFor } from "./query.ts";
-import { COLUMNS, checkKey, misuse, type RowValues, toItem, toRow } from "./rows.ts";
+import { createRecent } from "./recent.ts";
+import { checkKey, misuse, toItem, valuesOf } from "./rows.ts";
 import { migrate } from "./schema.ts";
+import { createWrites } from "./writes.ts";
 
 /** How long a consumer's cursor may wait for a commit to ride along with. */
 const CURSOR_DELAY_MS = 1_000;
 
-const EVENT_PREFIX = "EVENT#";
-const SELECT = `SELECT ${COLUMNS} FROM items WHERE pk = ? AND sk = ?`;
-const UPSERT = `INSERT INTO items (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-  ON CONFLICT (pk, sk) DO UPDATE SET i1pk = excluded.i1pk, i1sk = excluded.i1sk, i2pk = excluded.i2pk,
-  i2sk = excluded.i2sk, ttl = excluded.ttl, body = excluded.body`;
-const DELETE = "DELETE FROM items WHERE pk = ? AND sk = ?";
-const SWEEP = `DELETE FROM items WHERE rowid IN
-  (SELECT rowid FROM items WHERE ttl IS NOT NULL AND ttl <= ? ORDER BY ttl LIMIT ?)`;
+/** Items that are kept in memory: those of some thousand jobs under way. */
+const RECENT_BYTES = 8 * 1024 * 1024;
+
+const EXPIRED = "SELECT pk, sk FROM items WHERE ttl IS NOT NULL AND ttl <= ? ORDER BY ttl LIMIT ?";
 
 export interface SqliteTable extends Table {
   readonly feed: ChangeFeed;
@@ -42,52 +34,6 @@ export interface SqliteTable extends Table {
   sweepExpired(nowSeconds: number, limit: number): Promise<number>;
 }
 
-/** Whether what a change does depends on the item that is there. */
-function dependsOnCurrent(change: Change): boolean {
-  if (change.guard !== undefined || change.kind === "patch") return true;
-  return change.kind === "put" && change.item.sk.startsWith(EVENT_PREFIX);
-}
-
-/** The read half of one change-set: the rows to write, or why it is refused. */
-type Plan = { write: () => void } | { refusal: Error };
-
-function plan(db: Connection, changes: Change[], onEvent: (item: Item) => void): Plan {
-  const read = (change: Change): Item | undefined => {
-    const { pk, sk } = keyOf(change);
-    const row = db.prepare(SELECT).get(pk, sk);
-    return row === undefined ? undefined : toItem(row);
-  };
-  const current = changes.map((change) => (dependsOnCurrent(change) ? read(change) : undefined));
-  const failed = changes.flatMap((change, at) => (holds(change.guard, current[at]) ? [] : [at]));
-  if (failed.length > 0) return { refusal: new ConflictError(changes.map(read), failed) };
-  const steps: (() => void)[] = [];
-  for (const [at, change] of changes.entries()) {
-    if (change.kind === "check") continue;
-    if (change.kind === "delete") {
-      steps.push(() => db.prepare(DELETE).run(change.key.pk, change.key.sk));
-      continue;
-    }
-    let next: Item;
-    let row: RowValues;
-    try {
-      next = applied(change, current[at]);
-      row = toRow(next);
-    } catch (refusal) {
-      if (refusal instanceof LongshoreError) return { refusal };
-      throw refusal;
-    }
-    steps.push(() => {
-      db.prepare(UPSERT).run(...row);
-      if (current[at] === undefined && next.sk.startsWith(EVENT_PREFIX)) onEvent(next);
-    });
-  }
-  return {
-    write() {
-      for (const step of steps) step();
-    },
-  };
-}
-
 /**
  * The table on one SQLite file (`:memory:` for one that nothing outlives): WAL, every commit synced, concurrent
  * commits share one sync. Made for one process at a time.
@@ -102,7 +48,22 @@ export function createSqliteTable(options: { file: string }): SqliteTable {
     throw thrown;
   }
   const outbox = createOutbox(db);
-  const group = createGroupCommit(db, () => (outbox.hasUnsaved() ? outbox.save(false).saved : undefined));
+  const writes = createWrites(db, createRecent(RECENT_BYTES));
+  const group = createGroupCommit(db, {
+    finish() {
+      writes.flush();
+      const cursors = outbox.hasUnsaved() ? outbox.save(false).saved : undefined;
+      return () => {
+        cursors?.();
+        writes.committed();
+        outbox.committed();
+      };
+    },
+    discard() {
+      writes.discard();
+      outbox.discard();
+    },
+  });
   let closed = false;
   let cursorTimer: NodeJS.Timeout | undefined;
 
@@ -117,14 +78,13 @@ export function createSqliteTable(options: { file: string }): SqliteTable {
       throw unavailable(thrown);
     }
   };
-  const transact = <T>(apply: () => { value: T } | { refusal: Error }, settled?: () => void): Promise<T> =>
+  const transact = <T>(apply: () => { value: T } | { refusal: Error }): Promise<T> =>
     new Promise<T>((resolve, reject) => {
       assertOpen();
       group.enqueue({
         apply() {
           const outcome = apply();
           return () => {
-            settled?.();
             if ("refusal" in outcome) reject(outcome.refusal);
             else resolve(outcome.value);
           };
@@ -142,13 +102,13 @@ export function createSqliteTable(options: { file: string }): SqliteTable {
   return {
     async get(key: Key) {
       const { pk, sk } = checkKey(key, "a key");
-      const row = read(() => db.prepare(SELECT).get(pk, sk));
+      const row = read(() => writes.read({ pk, sk }));
       return row === undefined ? undefined : toItem(row);
     },
     async query(query) {
       const { sql, parameters, limit } = selectFor(query);
       const rows = read(() => db.prepare(sql).all(...parameters));
-      const items = rows.slice(0, limit).map(toItem);
+      const items = rows.slice(0, limit).map((row) => toItem(valuesOf(row)));
       const last = items.at(-1);
       return rows.length > limit && last !== undefined ? { items, cursor: cursorAfter(query, last) } : { items };
     },
@@ -157,11 +117,15 @@ export function createSqliteTable(options: { file: string }): SqliteTable {
       const own = snapshot(changes);
       if (own.length === 0) return;
       await transact(() => {
-        const planned = plan(db, own, outbox.append);
+        const planned = plan(own, writes.read);
         if ("refusal" in planned) return planned;
-        planned.write();
+        for (const { key, row, isNewEvent } of planned.steps) {
+          if (row === null) writes.delete(key);
+          else writes.put(row);
+          if (isNewEvent && row !== null) outbox.append(row);
+        }
         return { value: undefined };
-      }, outbox.wake);
+      });
     },
     feed: {
       async read(after, limit) {
@@ -179,19 +143,20 @@ export function createSqliteTable(options: { file: string }): SqliteTable {
       if (outbox.hasUnsaved()) cursorTimer ??= setTimeout(flushCursors, CURSOR_DELAY_MS).unref();
     },
     async trimFeed() {
-      let saved: (() => void) | undefined;
-      return transact(
-        () => {
-          const result = outbox.save(true);
-          saved = result.saved;
-          return { value: result.removed };
-        },
-        () => saved?.(),
-      );
+      return await transact(() => ({ value: outbox.save(true) })).then(({ removed, saved }) => {
+        saved();
+        return removed;
+      });
     },
     async sweepExpired(nowSeconds, limit) {
       if (!Number.isSafeInteger(limit) || limit < 1) throw misuse("the limit of a sweep must be a positive integer");
-      return transact(() => ({ value: Number(db.prepare(SWEEP).run(Math.floor(nowSeconds), limit).changes) }));
+      return transact(() => {
+        // What the group has changed already counts as well.
+        writes.flush();
+        const expired = db.prepare(EXPIRED).all(Math.floor(nowSeconds), limit);
+        for (const { pk, sk } of expired) writes.delete({ pk: String(pk), sk: String(sk) });
+        return { value: expired.length };
+      });
     },
     async close() {
       if (closed) return;

@@ -1,16 +1,22 @@
-import type { ChangeFeed, FeedRecord, Item } from "../../../engine/ports/table.ts";
+import type { ChangeFeed, FeedRecord } from "../../../engine/ports/table.ts";
 import type { Connection } from "./database.ts";
+import { type RowValues, textOf, toItem } from "./rows.ts";
 
 /** Trimming waits for this many records that all consumers have passed, so that it costs little a commit. */
 const TRIM_BATCH = 256;
 
+/** The latest records are kept in memory as well: whoever reads the feed as it goes need not parse them again. */
+const KEPT_RECORDS = 2_000;
+
 interface Outbox {
   /** Inside a transaction: appends the event item to the feed. */
-  append(item: Item): void;
+  append(row: RowValues): void;
   read(after: number, limit: number): FeedRecord[];
   subscribe: ChangeFeed["subscribe"];
-  /** Tells the subscribers, if anything was appended since the last call. */
-  wake(): void;
+  /** What was appended is durable: it can be read from now on, and the subscribers are told. */
+  committed(): void;
+  /** The transaction failed: nothing was appended. */
+  discard(): void;
   cursor(name: string): number;
   saveCursor(name: string, position: number): void;
   hasUnsaved(): boolean;
@@ -28,14 +34,22 @@ export function createOutbox(db: Connection): Outbox {
   let trimmedTo = typeof first === "number" ? first - 1 : 0;
   const unsaved = new Set<string>();
   const subscribers = new Set<() => void>();
-  let appended = false;
+  let appended: { position: number; row: RowValues }[] = [];
+  /** Every record from its first one on. */
+  let latest: { position: number; row: RowValues }[] = [];
 
   return {
-    append(item) {
-      db.prepare("INSERT INTO outbox (item) VALUES (?)").run(JSON.stringify(item));
-      appended = true;
+    append(row) {
+      const { lastInsertRowid } = db.prepare("INSERT INTO outbox (item) VALUES (?)").run(textOf(row));
+      appended.push({ position: Number(lastInsertRowid), row });
     },
     read(after, limit) {
+      const oldest = latest[0];
+      if (oldest !== undefined && oldest.position <= after + 1) {
+        // Positions have no gaps but those of trimmed records, which are older than all that are kept here.
+        const from = after + 1 - oldest.position;
+        return latest.slice(from, from + limit).map(({ position, row }) => ({ position, item: toItem(row) }));
+      }
       const rows = db.prepare("SELECT position, item FROM outbox WHERE position > ? ORDER BY position LIMIT ?");
       return rows
         .all(after, limit)
@@ -49,9 +63,14 @@ export function createOutbox(db: Connection): Outbox {
         subscribers.delete(subscriber);
       };
     },
-    wake() {
-      if (!appended) return;
-      appended = false;
+    discard() {
+      appended = [];
+    },
+    committed() {
+      if (appended.length === 0) return;
+      latest.push(...appended);
+      appended = [];
+      if (latest.length > 2 * KEPT_RECORDS) latest = latest.slice(-KEPT_RECORDS);
       // One microtask each: a subscriber that throws keeps neither the commit nor the others from going on.
       for (const subscriber of subscribers) queueMicrotask(subscriber);
     },
@@ -83,7 +102,10 @@ export function createOutbox(db: Connection): Outbox {
       return {
         removed,
         saved() {
-          if (trims) trimmedTo = passed;
+          if (trims) {
+            trimmedTo = passed;
+            latest = latest.filter(({ position }) => position > passed);
+          }
           names.forEach((name, at) => {
             if (cursors.get(name) === positions[at]) unsaved.delete(name);
           });

@@ -56,27 +56,39 @@ export function toRow(item: Item): RowValues {
   ];
 }
 
+/** A row as SQLite gives it. */
+export function valuesOf({ pk, sk, i1pk, i1sk, i2pk, i2sk, ttl, body }: Record<string, unknown>): RowValues {
+  return [pk, sk, i1pk, i1sk, i2pk, i2sk, ttl, body] as RowValues;
+}
+
 /** A row as the item that it holds. */
-export function toItem(row: Record<string, unknown>): Item {
-  const item: Item = { pk: String(row.pk), sk: String(row.sk) };
-  if (row.i1pk !== null) item.index1 = { pk: String(row.i1pk), sk: String(row.i1sk) };
-  if (row.i2pk !== null) item.index2 = { pk: String(row.i2pk), sk: String(row.i2sk) };
-  if (row.ttl !== null) item.ttl = Number(row.ttl);
-  return { ...item, ...JSON.parse(String(row.body)) };
+export function toItem(row: RowValues): Item {
+  return JSON.parse(textOf(row));
+}
+
+/** A row as the JSON of its item. */
+export function textOf([pk, sk, i1pk, i1sk, i2pk, i2sk, ttl, body]: RowValues): string {
+  let text = `{"pk":${JSON.stringify(pk)},"sk":${JSON.stringify(sk)}`;
+  if (i1pk !== null) text += `,"index1":{"pk":${JSON.stringify(i1pk)},"sk":${JSON.stringify(i1sk)}}`;
+  if (i2pk !== null) text += `,"index2":{"pk":${JSON.stringify(i2pk)},"sk":${JSON.stringify(i2sk)}}`;
+  if (ttl !== null) text += `,"ttl":${ttl}`;
+  return body === "{}" ? `${text}}` : `${text},${body.slice(1)}`;
 }
 
 /** @throws LongshoreError INTERNAL for what JSON cannot hold: a cycle, a bigint, a number that is not finite. */
 export function toJson(value: object): string {
   try {
-    return JSON.stringify(value, finite);
+    const text = JSON.stringify(value);
+    // JSON.stringify turns NaN and Infinity into null without a word; DynamoDB refuses them.
+    if (text.includes("null")) checkFinite(value);
+    return text;
   } catch (thrown) {
     if (thrown instanceof LongshoreError) throw thrown;
     throw misuse(`attributes are not JSON: ${thrown instanceof TypeError ? "a cycle or a bigint" : "unknown"}`);
   }
 }
 
-// JSON.stringify would turn NaN and Infinity into null without a word; DynamoDB refuses them.
-function finite(_name: string, value: unknown): unknown {
+function checkFinite(value: unknown): void {
   if (typeof value === "number" && !Number.isFinite(value)) throw misuse("a number is not finite");
-  return value;
+  if (typeof value === "object" && value !== null) for (const member of Object.values(value)) checkFinite(member);
 }

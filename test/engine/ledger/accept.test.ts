@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { accept, type Submission } from "../../../engine/ledger/accept.ts";
+import { accept, acceptedBefore, type Submission } from "../../../engine/ledger/accept.ts";
 import { advance } from "../../../engine/ledger/advance.ts";
 import { batchKey, jobKey, sealedKey, specKey } from "../../../engine/ledger/keys.ts";
 import { listJobs } from "../../../engine/ledger/list.ts";
@@ -82,6 +82,19 @@ describe("an idempotency key", () => {
     for (const key of [jobKey, specKey, sealedKey])
       expect(await ledger.table.get(key(second.job.jobId))).toBeUndefined();
     expect(await queued(ledger)).toEqual([1]);
+  });
+
+  test("whose time is over is a new one, before the table removes its record", async () => {
+    const ledger = open();
+    const first = submission(ledger);
+    await accept(ledger, [first], idempotency("d"));
+    ledger.nowMs = Math.ceil(ledger.nowMs / 1000) * 1000 + 7 * 24 * 3_600_000 - 1;
+    expect(await acceptedBefore(ledger, idempotency("d"))).toEqual([first.job.jobId]);
+    ledger.nowMs += 1;
+    expect(await acceptedBefore(ledger, idempotency("other"))).toBeNull();
+    const second = submission(ledger);
+    expect(await accept(ledger, [second], idempotency("other"))).toEqual({ accepted: true });
+    expect(await acceptedBefore(ledger, idempotency("other"))).toEqual([second.job.jobId]);
   });
 
   test("with another body is a conflict that stores nothing", async () => {
@@ -242,7 +255,7 @@ describe("a batch", () => {
     expect(await everyJob(ledger.table)).toEqual([]);
     expect((await listJobs(ledger, {}, { limit: 50, since: SINCE })).jobs).toEqual([]);
     expect((await readWaiting(ledger, STUB_LINE, { limit: 100 })).items).toEqual([]);
-    expect(await Array.fromAsync(readActive(ledger))).toEqual([]);
+    expect((await Array.fromAsync(readActive(ledger))).flat()).toEqual([]);
     for (const { job } of all) {
       const refused = advance(ledger, job.jobId, occurrences().ADMIT);
       await expect(refused).rejects.toMatchObject({ code: "NOT_FOUND" });

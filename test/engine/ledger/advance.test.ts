@@ -355,7 +355,7 @@ describe("the indexes", () => {
     const jobId = await acceptJob(ledger);
     const where = async () => {
       const waiting = (await readWaiting(ledger, STUB_LINE, { limit: 10 })).items.length;
-      const active = (await Array.fromAsync(readActive(ledger))).length;
+      const active = (await Array.fromAsync(readActive(ledger))).flat().length;
       return [waiting, active];
     };
     const seen: Record<string, number[]> = { SUBMITTED: await where() };

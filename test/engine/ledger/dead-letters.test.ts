@@ -10,6 +10,7 @@ import {
   removeDeadLetter,
 } from "../../../engine/ledger/dead-letters.ts";
 import { deadLetterKey, sealedKey } from "../../../engine/ledger/keys.ts";
+import { readSealed } from "../../../engine/ledger/read.ts";
 import type { Occurrence, OccurrenceType } from "../../../engine/occurrences.ts";
 import type { TerminalStatus } from "../../../engine/states.ts";
 import { finishForRetry, occurrences } from "../lives.ts";
@@ -17,10 +18,12 @@ import { acceptJob, openLedger, type TestLedger } from "./fixtures.ts";
 
 const SINCE = "2025-11-20T00:00:00.000Z";
 const error = jobError("USER_CODE", "no", { exitCode: 3 });
+/** Longer than any of these tests lets pass, but one. */
+const RETENTION_SECONDS = 366 * 24 * 3600;
 let ledger: TestLedger;
 let mint: ReturnType<typeof monotonicFactory>;
 beforeEach(() => {
-  ledger = openLedger({ maxQueued: 100_000, sealedRetentionSeconds: 100 });
+  ledger = openLedger({ maxQueued: 100_000, sealedRetentionSeconds: RETENTION_SECONDS });
   mint = monotonicFactory();
 });
 afterEach(() => ledger.sqlite.close());
@@ -70,7 +73,7 @@ describe("a dead letter", () => {
     const id = jobId.replace("job_", "dl_");
     const kept = { id, jobId, name: "nightly", error, attempts: 1, createdAt, replayedAs: null, replayed: false };
     expect(await readDeadLetter(ledger, jobId)).toEqual(kept);
-    const ttl = Math.ceil(ledger.nowMs / 1000) + 100;
+    const ttl = Math.ceil(ledger.nowMs / 1000) + RETENTION_SECONDS;
     expect(await ledger.table.get(deadLetterKey(jobId))).toMatchObject({ ttl });
     expect(await ledger.table.get(sealedKey(jobId))).toMatchObject({ ttl });
     await ledger.sqlite.sweepExpired(ttl, 100);
@@ -103,6 +106,23 @@ describe("a dead letter", () => {
     await advance(ledger, jobId, occurrences().FINISH);
     await advance(ledger, jobId, occurrences().CLEAN);
     expect(await readDeadLetter(ledger, jobId)).toEqual(before);
+  });
+
+  test("whose time is over is gone before the table removes it", async () => {
+    const jobId = await acceptJob(ledger);
+    await ends(jobId);
+    const listed = async () => (await listDeadLetters(ledger, { limit: 10, since: SINCE })).letters.map(({ id }) => id);
+    ledger.nowMs = (Math.ceil(ledger.nowMs / 1000) + RETENTION_SECONDS) * 1000 - 1;
+    expect(await listed()).toEqual([deadLetterIdOf(jobId)]);
+    expect(await readSealed(ledger, jobId)).toEqual(Buffer.from("sealed"));
+    ledger.nowMs += 1;
+    expect(await ledger.table.get(deadLetterKey(jobId))).toMatchObject({ jobId });
+    expect(await readDeadLetter(ledger, jobId)).toBeUndefined();
+    expect(await listed()).toEqual([]);
+    await expect(removeDeadLetter(ledger, jobId)).rejects.toMatchObject({ code: "NOT_FOUND" });
+    expect(await readSealed(ledger, jobId)).toBeUndefined();
+    expect(await ledger.sqlite.sweepExpired(ledger.nowMs / 1000, 100)).toBeGreaterThanOrEqual(2);
+    expect(await ledger.table.get(sealedKey(jobId))).toBeUndefined();
   });
 
   test("is removed once, and does not come back with what is told of its job later", async () => {

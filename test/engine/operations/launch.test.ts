@@ -517,19 +517,26 @@ describe("a launch whose outcome is not known", () => {
     };
     const { find } = world.runtime;
     world.runtime.find = () => Promise.reject(lost);
-    await expect(launchAttempt(world.ctx, task)).rejects.toThrow(lost);
-    expect((await lifeOf(world, task.jobId)).attempt?.exit).toBeNull();
+    await expect(launchAttempt(world.ctx, task)).rejects.toMatchObject({
+      name: "AttemptInDoubt",
+      message: lost.message,
+    });
+    const { job, attempt } = await lifeOf(world, task.jobId);
+    expect(attempt?.exit).toBeNull();
+    expect(job).toMatchObject({ status: "RUNNING", phase: "creating", slotShard: 0 });
     world.runtime.find = find;
     await launchAttempt(world.ctx, task);
-    expect((await lifeOf(world, task.jobId)).attempt?.exit?.failure).toMatchObject({ category: "RUNTIME_UNAVAILABLE" });
+    expect((await lifeOf(world, task.jobId)).job).toMatchObject({ status: "PENDING", attempt: 1, slotShard: null });
+    expect(world.starts.size).toBe(0);
   });
 
-  test("is none before anything was made: the attempt has failed", async () => {
+  test("is none before anything was made: the job waits for the runtime", async () => {
     const task = await admitted(world, {}, FOREVER);
     world.runtime.submit = () => Promise.reject(lost);
     world.runtime.find = () => Promise.reject(new Error("must not be asked"));
     await launchAttempt(world.ctx, task);
-    expect((await lifeOf(world, task.jobId)).attempt?.exit?.failure).toMatchObject({ category: "RUNTIME_UNAVAILABLE" });
+    expect((await lifeOf(world, task.jobId)).job).toMatchObject({ status: "PENDING", phase: "queued", attempt: 1 });
+    expect(world.completions).toEqual([task.token]);
   });
 
   test("goes on although its secret cannot be had any more", async () => {

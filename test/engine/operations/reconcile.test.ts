@@ -30,9 +30,13 @@ beforeEach(async () => {
 });
 afterEach(() => world.dispose());
 
-const sweep = (quietMs = 0) => reconcile(world.ctx, { touchedBefore: world.ctx.clock() - quietMs + 1 });
+/** A moment after all that was done: the look speaks only of what was there before it began. */
+const sweep = (quietMs = 0) => {
+  world.ledger.nowMs += 1;
+  return reconcile(world.ctx, { touchedBefore: world.ctx.clock() - quietMs });
+};
 const away = () => Promise.reject(new LongshoreError("RUNTIME_UNAVAILABLE", "stub: away"));
-const NOTHING = { repaired: 0, orphans: 0, failed: 0, failures: [] };
+const NOTHING = { repaired: 0, lost: 0, orphans: 0, corrected: [], failed: 0, failures: [], stopped: null };
 
 describe("reconcile", () => {
   test("of nothing does nothing", async () => {
@@ -49,7 +53,7 @@ describe("reconcile", () => {
   test.each([0, 1])("admits who waits, whose news were lost (quiet: %i s)", async (quietSeconds) => {
     const jobId = await submitted(world);
     await sweep(quietSeconds * 1000);
-    expect(executionOf(world, jobId).input).toEqual({ jobId, attempt: 1, runSeconds: 7200 });
+    expect(executionOf(world, jobId).input).toEqual({ jobId, attempt: 1, generation: 0, runSeconds: 7200 });
   });
 
   test("starts again what holds a slot and has no execution, under a new name each time", async () => {
@@ -114,10 +118,9 @@ describe("reconcile", () => {
 
   test("stops what is past its deadline and nobody stopped", async () => {
     const task = await launched(world, { timeoutSeconds: 60 });
-    world.ledger.nowMs += 59_999;
+    world.ledger.nowMs += 59_998;
     await sweep();
     expect((await lifeOf(world, task.jobId)).attempt?.stop).toBeNull();
-    world.ledger.nowMs += 1;
     expect(await sweep()).toMatchObject({ repaired: 1 });
     await world.settled();
     await finalizeAttempt(world.ctx, task);
@@ -130,10 +133,9 @@ describe("reconcile", () => {
     await observeExit(world.ctx, task);
     await finalizeAttempt(world.ctx, task);
     world.restart();
-    world.ledger.nowMs += 4_999;
+    world.ledger.nowMs += 4_998;
     await sweep();
     expect((await lifeOf(world, task.jobId)).job.status).toBe("RETRYING");
-    world.ledger.nowMs += 1;
     expect(await sweep()).toMatchObject({ repaired: 1 });
     expect((await lifeOf(world, task.jobId)).job).toMatchObject({ status: "PENDING", attempt: 2 });
     expect(executionOf(world, task.jobId).input.attempt).toBe(2);

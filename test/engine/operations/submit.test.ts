@@ -161,3 +161,63 @@ test("regression: a job's item stays under 4 KiB, whatever its spec and its erro
   expect(item.index2).toMatchObject({ pk: "ACTIVE" });
   expect(Buffer.byteLength(JSON.stringify(item))).toBeLessThan(4 * 1024);
 });
+
+describe("a queue that is full", () => {
+  const full = { code: "QUEUE_FULL" };
+  const alone = { caller: "somebody" };
+
+  async function openFull(shards: number) {
+    const small = await openWorld({ maxQueued: 2, shards });
+    small.runtime.explicitOnly = false;
+    const seal = vi.spyOn(small.ctx.sealer, "seal");
+    while (
+      await submitJob(small.ctx, spec, alone).then(
+        () => true,
+        () => false,
+      )
+    );
+    seal.mockClear();
+    return { small, seal };
+  }
+
+  test("refuses one more before it is sealed, and as much of a batch as does not fit", async () => {
+    const { small, seal } = await openFull(1);
+    try {
+      const refused = submitJob(small.ctx, spec, alone);
+      await expect(refused).rejects.toMatchObject({ ...full, retryAfterSeconds: 60 });
+      await expect(submitBatch(small.ctx, [spec, spec], alone)).rejects.toMatchObject(full);
+      expect(seal).not.toHaveBeenCalled();
+      expect(await everyJob(small.ledger.sqlite)).toHaveLength(2);
+      // What is wrong with a spec goes first: waiting would not help it.
+      await expect(submitJob(small.ctx, { image: "" }, alone)).rejects.toMatchObject({ code: "VALIDATION" });
+    } finally {
+      await small.dispose();
+    }
+  });
+
+  test("is looked at by the commit alone under an idempotency key, and where several counters keep the bound", async () => {
+    const { small, seal } = await openFull(1);
+    const sharded = await openFull(2);
+    try {
+      await expect(submitJob(small.ctx, spec, options)).rejects.toMatchObject(full);
+      expect(seal).toHaveBeenCalledOnce();
+      await expect(submitJob(sharded.small.ctx, spec, alone)).rejects.toMatchObject(full);
+      expect(sharded.seal).toHaveBeenCalledOnce();
+    } finally {
+      await small.dispose();
+      await sharded.small.dispose();
+    }
+  });
+
+  test("that was filled between the look and the commit lets nothing through", async () => {
+    const world = await openWorld({ maxQueued: 3 });
+    try {
+      world.runtime.explicitOnly = false;
+      const all = await Promise.allSettled(Array.from({ length: 20 }, () => submitJob(world.ctx, spec, alone)));
+      expect(all.filter(({ status }) => status === "fulfilled")).toHaveLength(3);
+      expect(await everyJob(world.ledger.sqlite)).toHaveLength(3);
+    } finally {
+      await world.dispose();
+    }
+  });
+});

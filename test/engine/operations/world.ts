@@ -109,6 +109,7 @@ export async function openWorld(limits: Partial<LedgerLimits> = {}): Promise<Wor
       inflight: {
         begin: (jobId, attempt) => world.inflight.begin(jobId, attempt),
         abort: (jobId, reason) => world.inflight.abort(jobId, reason),
+        isLaunching: (jobId) => world.inflight.isLaunching(jobId),
         progress: (jobId, report) => world.inflight.progress(jobId, report),
       },
       watch: (attempt) => void world.watched.push(attempt),
@@ -209,12 +210,12 @@ export async function runExecutions(world: World): Promise<void> {
     const next = [...world.executions.values()].find(({ name }) => !begun.has(name));
     if (next === undefined) return;
     begun.add(next.name);
-    const { jobId, attempt } = next.input;
-    await launchAttempt(ctx, { jobId, attempt, token: next.token });
+    const { jobId, attempt, generation } = next.input;
+    await launchAttempt(ctx, { jobId, attempt, generation, token: next.token });
     await world.settled();
     for (const one of world.watched.splice(0)) await observeExit(ctx, one);
     if (!next.completed) continue;
-    const verdict = await finalizeAttempt(ctx, { jobId, attempt });
+    const verdict = await finalizeAttempt(ctx, { jobId, attempt, generation });
     if (!verdict.retry) continue;
     world.ledger.nowMs += verdict.delaySeconds * 1000;
     await requeue(ctx, jobId, attempt);

@@ -112,6 +112,14 @@ describe("refusal", () => {
       code: "RUNTIME_UNAVAILABLE",
       words: /address range/,
     },
+    // What an engine says that is just being stopped, or whose containerd is.
+    ...[
+      "ttrpc: closed: unknown",
+      "transport is closing: unavailable",
+      "grpc: the client connection is closing: unknown",
+      'connection error: desc = "transport: error while dialing: dial unix:///run/containerd/containerd.sock"',
+      "context canceled",
+    ].map((said) => ({ status: 500, said, code: "RUNTIME_UNAVAILABLE", words: /shutting down/ })),
     { status: 503, said: "busy", code: "RUNTIME_UNAVAILABLE", words: /busy/ },
     { status: 400, said: "something new", code: "VALIDATION", words: /something new/ },
     { status: 500, said: "something new", code: "UNKNOWN", words: /something new/ },

@@ -48,3 +48,48 @@ it("an end that is told while an older answer is on its way is not forgotten: th
     server.closeAllConnections();
   }
 });
+
+// Under load a real engine that is stopped did so: it showed that it had killed a container, and told of the kill later.
+it("an end that is shown before the engine tells of it, and goes away, is the engine's: the job was blamed for it", async () => {
+  const labels = { [LABELS.home]: homeId };
+  let streams = 0;
+  let asked = 0;
+  let events: ServerResponse | undefined;
+  const tell = (action: string, attributes: object) =>
+    events?.write(
+      `${JSON.stringify({ Type: "container", Action: action, Actor: { ID: REF, Attributes: { ...labels, ...attributes } }, timeNano: 1 })}\n`,
+    );
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? "/", "http://engine");
+    response.writeHead(200, { "Content-Type": "application/json" });
+    if (pathname.endsWith("/events")) {
+      response.flushHeaders();
+      events = response;
+      streams += 1;
+      return;
+    }
+    // Nothing lives: what was waited for ended while nobody looked.
+    if (!pathname.endsWith(`/containers/${REF}/json`))
+      return response.end(JSON.stringify(streams > 1 ? [] : [{ Id: REF }]));
+    asked += 1;
+    const state = { Running: false, ExitCode: 143, StartedAt: STARTED_AT, FinishedAt: new Date().toISOString() };
+    response.end(JSON.stringify({ Id: REF, Config: { Labels: labels }, State: state }), () => {
+      if (asked > 1) return;
+      tell("kill", { signal: "15" });
+      tell("die", { exitCode: "143" });
+      events?.destroy();
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const adapter = createDockerRuntime({ homeId, dockerHost: `tcp://127.0.0.1:${port}`, allowedMounts: [] });
+  try {
+    const ended = await adapter.wait(REF, new AbortController().signal);
+    expect(ended).toMatchObject({ phase: "exited", exitCode: 143, failure: { category: "RUNTIME_UNAVAILABLE" } });
+  } finally {
+    await adapter.dispose();
+    server.close();
+    server.closeAllConnections();
+  }
+});
