@@ -5,8 +5,24 @@ export type JobId = string & { readonly __brand: "JobId" };
 
 const JOB_ID = /^job_[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
 
+const RANDOM_POOL_BYTES = 1024;
+
+/** Numbers from 0 to below 1 in steps of 1/256, from the system's own randomness, which is asked for many at once. */
+function pooledRandom(): () => number {
+  const pool = new Uint8Array(RANDOM_POOL_BYTES);
+  let next = pool.length;
+  return () => {
+    if (next === pool.length) {
+      crypto.getRandomValues(pool);
+      next = 0;
+    }
+    return (pool[next++] ?? 0) / 256;
+  };
+}
+
 // Ids of one process never go back, so that jobs submitted in one millisecond are listed in the order they came in.
-const monotonicUlid = monotonicFactory();
+// A ULID takes 5 bits a character, which 1/256 holds exactly.
+const monotonicUlid = monotonicFactory(pooledRandom());
 
 /** Mints a job id from the time (milliseconds since the epoch). */
 export function mintJobId(nowMs: number): JobId {

@@ -1,4 +1,12 @@
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, randomUUID } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  randomBytes,
+  randomUUID,
+} from "node:crypto";
 import { constants } from "node:fs";
 import { link, open, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -84,7 +92,8 @@ export async function createKeyfileSealer(options: { file: string }): Promise<Se
   if (master === undefined) throw unusable(file, "vanished");
   const derive = (purpose: string, bytes: number): Buffer =>
     Buffer.from(hkdfSync("sha256", master, "", `longshore/v1/${purpose}`, bytes));
-  const sealKey = derive("seal", KEY_BYTES);
+  // Prepared once: a cipher would make a key of bytes anew each time, which takes longer than to seal a spec.
+  const sealKey = createSecretKey(derive("seal", KEY_BYTES));
   const digestKey = derive("digest", KEY_BYTES);
   const header = Buffer.concat([Buffer.of(FORMAT), derive("key-id", KEY_ID_BYTES)]);
   // The header has a fixed length, so header and context cannot be told apart in two ways.

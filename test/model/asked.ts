@@ -1,6 +1,9 @@
 import { LongshoreError } from "../../engine/errors.ts";
 import type { JobId } from "../../engine/ids.ts";
+import { jobKey } from "../../engine/ledger/keys.ts";
+import type { JobRecord } from "../../engine/ledger/records.ts";
 import { submitBatch, submitJob } from "../../engine/operations/submit.ts";
+import { happen } from "./check-step.ts";
 import type { Seen } from "./invariants.ts";
 import { type JobPlan, specOf } from "./jobs.ts";
 import type { World } from "./world.ts";
@@ -63,6 +66,25 @@ export async function send(world: World, submit: Submit): Promise<void> {
     submit.answer = refused && submit.answer === null ? "refused" : "unknown";
   }
 }
+
+/** Lets things happen until a job is found that fits, for a few steps at most. */
+export async function soon(world: World, fits: (job: JobRecord) => boolean): Promise<JobRecord | undefined> {
+  for (let n = 0; n < SOON_STEPS; n++) {
+    for (const jobId of world.invariants.jobs.keys()) {
+      const job = recordIn(world, jobId);
+      if (job !== undefined && fits(job)) return job;
+    }
+    await happen(world, 1);
+  }
+  return undefined;
+}
+
+/** The job's record as it is, from the table itself. */
+export function recordIn({ table }: World, jobId: string): JobRecord | undefined {
+  return table.peek(jobKey(jobId)) as unknown as JobRecord | undefined;
+}
+
+const SOON_STEPS = 60;
 
 /** One of the accepted jobs, by a number that was drawn before there were any. */
 export function pick(world: World, at: number, fits: (seen: Seen) => boolean = () => true): JobId | undefined {

@@ -1,3 +1,4 @@
+import { quiet } from "./sim.ts";
 import type { World } from "./world.ts";
 
 /** Looks after a step whether all is well. @throws Violation */
@@ -19,6 +20,8 @@ const MAX_STEPS = 50_000;
 
 /** Lets so many things happen, and looks after each whether all is well. */
 export async function happen(world: World, steps: number): Promise<void> {
+  // What was asked for a moment ago makes its first call only now.
+  await quiet();
   for (let n = 0; n < steps; n++) {
     if (!(await world.sim.step())) return;
     await checkStep(world);
@@ -28,6 +31,7 @@ export async function happen(world: World, steps: number): Promise<void> {
 /** Lets everything happen that can until then, ms since the epoch. */
 export async function happenUntil(world: World, untilMs: number): Promise<void> {
   const { sim, invariants } = world;
+  await quiet();
   for (let n = 0; sim.busy() || sim.nextTimerMs() <= untilMs; n++) {
     if (n > MAX_STEPS) invariants.fail("something goes round in circles");
     if (!(await sim.step())) break;

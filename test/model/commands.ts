@@ -1,17 +1,16 @@
 import fc from "fast-check";
+import { stageOf } from "../../engine/occurrences.ts";
 import { admitWaiting } from "../../engine/operations/admit.ts";
 import { cancelJob, retryJob } from "../../engine/operations/control.ts";
 import { replayDeadLetter } from "../../engine/operations/replay.ts";
-import { begin, pick, send, submit } from "./asked.ts";
+import { begin, pick, send, soon, submit } from "./asked.ts";
 import { happenUntil } from "./check-step.ts";
 import { HARSH_COMMANDS } from "./harsh-commands.ts";
-import { type JobPlan, jobPlan, planText } from "./jobs.ts";
-import { command, type ModelCommand, QUIET_MS } from "./model-command.ts";
+import { jobPlan, planText } from "./jobs.ts";
+import { command, type ModelCommand, QUIET_MS, STAGED, stagedOf } from "./model-command.ts";
 import { RUNTIMES } from "./world.ts";
 
 const MAX_COMMANDS = 40;
-/** More jobs than one commit can hold: such a batch is staged. */
-const STAGED = 26;
 
 const steps = fc.nat(40);
 const at = fc.nat(50);
@@ -39,12 +38,13 @@ const SUBMITS: readonly fc.Arbitrary<ModelCommand>[] = [
     ),
 ];
 
+const CANCEL_AT = ["admitted", "validating", "pulling", "creating", "running", "collecting", "retrying"] as const;
+
 /** What users, time and the home itself do on a good day. */
 const CALM_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
   fc.tuple(fc.array(jobPlan, { minLength: 2, maxLength: 4 }), key, steps).map(([few, k, n]) =>
     command(`submit ${STAGED} of ${few.map(planText).join("; ")} key ${k}`, n, (asked, world) => {
-      const plans = Array.from({ length: STAGED }, (_, i) => few[i % few.length] as JobPlan);
-      submit(asked, world, { plans, key: k });
+      submit(asked, world, { plans: stagedOf(few, world), key: k });
     }),
   ),
   fc.tuple(fc.nat(3), steps).map(([a, n]) =>
@@ -59,6 +59,14 @@ const CALM_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
       if (jobId === undefined) return;
       asked.cancelled.add(jobId);
       begin(world.run((ctx) => cancelJob(ctx, jobId, "model")));
+    }),
+  ),
+  fc.tuple(fc.constantFrom(...CANCEL_AT), steps).map(([stage, n]) =>
+    command(`cancel the first job that is ${stage}`, n, async (asked, world) => {
+      const job = await soon(world, (one) => stageOf(one) === stage && one.cancelRequestedAt === null);
+      if (job === undefined) return;
+      asked.cancelled.add(job.jobId);
+      begin(world.run((ctx) => cancelJob(ctx, job.jobId, "model")));
     }),
   ),
   fc.tuple(at, fc.boolean(), steps).map(([a, byHand, n]) =>

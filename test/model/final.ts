@@ -99,7 +99,7 @@ function checkKeys({ invariants }: World, { submits }: Asked, jobs: Seen[]): voi
 }
 
 /** From the end of a command to the record of its output, ms, where nothing was disturbed. */
-const MAX_COLLECTING_MS = 120_000;
+const MAX_COLLECTING_MS = 600_000;
 
 function checkCalmJob({ invariants }: World, { jobId, events }: Seen, plan: JobPlan): void {
   for (const [n, { type, at, data }] of events.entries()) {
@@ -116,7 +116,7 @@ function checkCalmJob({ invariants }: World, { jobId, events }: Seen, plan: JobP
 
 /** Where nothing was disturbed every job ends as its plan says. */
 function checkCalm(world: World, { submits, cancelled }: Asked, records: ReadonlyMap<string, JobRecord>): void {
-  const { invariants, failures } = world;
+  const { invariants, failures, setting } = world;
   if (failures.length > 0) invariants.fail(`something failed though nothing was disturbed: ${failures[0]}`);
   for (const submit of submits.values()) {
     const jobs = [...records.values()].filter(({ labels }) => labels.submit === submit.label);
@@ -125,6 +125,8 @@ function checkCalm(world: World, { submits, cancelled }: Asked, records: Readonl
       if (plan === undefined || cancelled.has(job.jobId)) continue;
       const seen = invariants.jobs.get(job.jobId);
       if (seen !== undefined) checkCalmJob(world, seen, plan);
+      // Where answers take very long a deadline begins late: the verdict is open.
+      if (setting.faults.held > 0) continue;
       const expected = expectedOf(plan);
       const found = { status: job.status, attempts: job.attempt, category: job.error?.category ?? null };
       if (JSON.stringify(found) !== JSON.stringify(expected))

@@ -1,10 +1,14 @@
 import fc from "fast-check";
-import { jobKey } from "../../engine/ledger/keys.ts";
 import type { JobRecord } from "../../engine/ledger/records.ts";
+import { stageOf } from "../../engine/occurrences.ts";
+import { cancelJob } from "../../engine/operations/control.ts";
 import { observeExit } from "../../engine/operations/observe.ts";
-import { begin, pick } from "./asked.ts";
+import { expireAttempt } from "../../engine/operations/stop.ts";
+import { isTerminal } from "../../engine/states.ts";
+import { begin, pick, recordIn, soon, submit } from "./asked.ts";
 import { happen } from "./check-step.ts";
-import { command, type ModelCommand } from "./model-command.ts";
+import { jobPlan, planText } from "./jobs.ts";
+import { command, type ModelCommand, STAGED, stagedOf } from "./model-command.ts";
 import type { World } from "./world.ts";
 
 const steps = fc.nat(40);
@@ -40,12 +44,41 @@ export const HARSH_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
       begin(world.task(again.functionName, again.payload));
     }),
   ),
-  fc.tuple(at, attempt, steps).map(([a, k, n]) =>
-    command(`requeue attempt ${k} of job ${a} out of turn`, n, (_, world) => {
-      const jobId = pick(world, a, ({ types }) => types.includes("RETRY_SCHEDULED"));
-      if (jobId === undefined) return;
+  steps.map((n) =>
+    command("a retry is requeued out of turn", n, async (_, world) => {
+      const job = await soon(world, ({ status, cleanupPending }) => status === "RETRYING" && cleanupPending);
+      if (job === undefined) return;
+      const { jobId, attempt: k } = job;
       begin(world.task("Finalize", { step: "requeue", input: { jobId, attempt: k } }));
     }),
+  ),
+  steps.map((n) =>
+    command("the deadline of an attempt before comes late", n, async (_, world) => {
+      const job = await soon(world, ({ status, attempt: k }) => k > 1 && status === "RUNNING");
+      if (job !== undefined) begin(world.run((ctx) => expireAttempt(ctx, job.jobId, job.attempt - 1)));
+    }),
+  ),
+  steps.map((n) =>
+    command("cancel a running job, and the news of it are lost", n, async (asked, world) => {
+      const job = await soon(world, (one) => stageOf(one) === "running" && isLong(one));
+      if (job === undefined) return;
+      asked.cancelled.add(job.jobId);
+      begin(world.run((ctx) => cancelJob(ctx, job.jobId, "model")).then(() => loseFeeds(world)));
+    }),
+  ),
+  fc.tuple(fc.array(jobPlan, { minLength: 1, maxLength: 3 }), steps).map(([few, n]) =>
+    command(
+      `submit ${STAGED} of ${few.map(planText).join("; ")}, die, and the news are lost`,
+      n,
+      async (asked, world) => {
+        submit(asked, world, { plans: stagedOf(few, world), key: null });
+        const job = await soon(world, ({ stagedIn }) => stagedIn !== undefined);
+        if (job === undefined) return;
+        world.crash();
+        loseFeeds(world);
+        comeBack(world, 2000);
+      },
+    ),
   ),
   fc.tuple(at, attempt, steps).map(([a, k, n]) =>
     command(`news of attempt ${k} of job ${a}`, n, (_, world) => {
@@ -59,10 +92,19 @@ export const HARSH_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
       if (jobId !== undefined) begin(takeAway(world, jobId, gone));
     }),
   ),
+  fc.tuple(at, steps).map(([a, n]) =>
+    command(`a container of job ${a} appears that nobody owns`, n, (_, world) => {
+      const jobId = pick(world, a, ({ types }) => types.includes("CLEANED_UP"));
+      const job = jobId === undefined ? undefined : recordIn(world, jobId);
+      if (job === undefined || !isTerminal(job.status) || job.externalName === null) return;
+      const { externalName, attempt: k } = job;
+      const place = world.places.find(({ adapter }) => adapter.name === job.runtime);
+      place?.createOnly({ externalName, jobId: job.jobId, attempt: k, kept: false });
+    }),
+  ),
   steps.map((n) =>
     command("the feed loses what it holds", n, (_, world) => {
-      for (const feed of world.feeds) feed.lose();
-      world.bus.forgive();
+      loseFeeds(world);
     }),
   ),
   fc.tuple(rate, rate, rate, steps).map(([table, runtime, others, n]) =>
@@ -75,6 +117,10 @@ export const HARSH_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
     .map(([ms, n]) => command(`nothing happens for ${ms} ms`, n, (_, world) => world.sim.advance(ms))),
 ];
 
+function isLong({ timeoutSeconds, cancelRequestedAt }: JobRecord): boolean {
+  return timeoutSeconds === 3600 && cancelRequestedAt === null;
+}
+
 function comeBack(world: World, ms: number): void {
   const boot = () => {
     if (!world.boot()) return;
@@ -85,9 +131,14 @@ function comeBack(world: World, ms: number): void {
   else world.sim.setTimer(world.sim.outside, ms, boot);
 }
 
-async function takeAway({ places, table }: World, jobId: string, gone: boolean): Promise<void> {
-  const job = table.peek(jobKey(jobId)) as unknown as JobRecord | undefined;
-  for (const place of places) {
+function loseFeeds({ feeds, bus }: World): void {
+  for (const feed of feeds) feed.lose();
+  bus.forgive();
+}
+
+async function takeAway(world: World, jobId: string, gone: boolean): Promise<void> {
+  const job = recordIn(world, jobId);
+  for (const place of world.places) {
     for (const name of place.namesOf(jobId)) {
       // What vanishes before its start is on record cannot be told from what was never started.
       if (gone && job?.externalRef === name) await place.vanish(name);

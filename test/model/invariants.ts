@@ -1,5 +1,6 @@
+import { concurrencyKey } from "../../engine/ledger/keys.ts";
 import { type LedgerLimits, shardBound } from "../../engine/ledger/ledger.ts";
-import type { EventRecord, JobRecord } from "../../engine/ledger/records.ts";
+import type { AttemptRecord, EventRecord, JobRecord } from "../../engine/ledger/records.ts";
 import type { Item, Key } from "../../engine/ports/table.ts";
 import { isTerminal, phaseOrder, type Status } from "../../engine/states.ts";
 import type { MemoryTable, Write } from "../lab/memory-table.ts";
@@ -48,7 +49,7 @@ const MAY_FOLLOW: Readonly<Record<Status, readonly Status[]>> = {
 const SUBMIT_LABEL = "submit";
 
 /** What holds in every commit, checked from its writes alone, in time that does not grow with the table. */
-export function createInvariants(limits: LedgerLimits, table: () => MemoryTable): Invariants {
+export function createInvariants(limits: LedgerLimits, table: () => MemoryTable, nowMs: () => number): Invariants {
   const jobs = new Map<string, Seen>();
   const counters = createCounters(limits);
   let violation: Violation | undefined;
@@ -100,6 +101,10 @@ export function createInvariants(limits: LedgerLimits, table: () => MemoryTable)
     } else if (before.status === "RUNNING" && after.status === "RUNNING") {
       if (phaseOrder(after.phase) < phaseOrder(before.phase)) fail(`${said}: a phase went back`);
     }
+    if (after.parked && !before.parked && after.concurrencyKey !== null) {
+      const inUse = Number(table().peek(concurrencyKey(after.concurrencyKey))?.count ?? 0);
+      if (inUse < limits.maxPerKey(after.concurrencyKey)) fail(`${said}: it was put behind a key that has room`);
+    }
     if (after.status === "RUNNING" && after.slotShard === null) fail(`${said}: it runs without a slot`);
     if (before.cancelRequestedAt !== null && after.cancelRequestedAt !== before.cancelRequestedAt)
       fail(`${said}: a cancel was forgotten`);
@@ -146,6 +151,15 @@ export function createInvariants(limits: LedgerLimits, table: () => MemoryTable)
       fail(`${event.jobId}: ${event.type} after its end`);
   }
 
+  function checkAttempt(before: AttemptRecord | undefined, after: AttemptRecord, item: Item): void {
+    if (after.stop !== "timeout" || before?.stop === "timeout") return;
+    const job = recordOf<JobRecord | undefined>(table().peek({ pk: item.pk, sk: "JOB" }) as Item);
+    const admitted = jobs.get(job?.jobId ?? "")?.events.findLast(({ type }) => type === "ADMITTED");
+    const since = nowMs() - Date.parse(admitted?.at ?? "");
+    if (job !== undefined && since < job.timeoutSeconds * 1000)
+      fail(`${job.jobId}#${after.attempt} is out of time ${since} ms after it was admitted`);
+  }
+
   return {
     jobs,
     fail,
@@ -179,6 +193,8 @@ export function createInvariants(limits: LedgerLimits, table: () => MemoryTable)
           }
           counters.batchAccepted(after, touch);
         }
+        if (item.sk.startsWith("ATTEMPT#") && after !== undefined)
+          checkAttempt(before === undefined ? undefined : recordOf(before), recordOf(after), item);
         if (item.sk !== "JOB") continue;
         const was = before === undefined ? undefined : recordOf<JobRecord>(before);
         const is = after === undefined ? undefined : recordOf<JobRecord>(after);

@@ -40,7 +40,7 @@ export const jobPlan: fc.Arbitrary<JobPlan> = fc.record({
   delaySeconds: fc.constantFrom(0, 5, 60),
   retryUserCode: fc.boolean(),
   secret: fc.constantFrom(null, null, null, "token" as const, "none" as const),
-  durationMs: fc.constantFrom<number | "forever">(0, 0, 50, 2000, 5000, 45_000, "forever"),
+  durationMs: fc.constantFrom<number | "forever">(0, 0, 50, 2000, 5000, 45_000, "forever", "forever"),
   exitCode: fc.constantFrom(0, 0, 0, 1, 143),
   lines: fc.constantFrom(0, 0, 3),
   onTerm: fc.constantFrom("die" as const, "end" as const, "ignore" as const),

@@ -158,6 +158,8 @@ function runtimeOf({ ports, sim }: Outside, process: Process, place: Place): Run
   return {
     ...adapter,
     async submit(launch, signal) {
+      const { externalName, jobId, attempt, spec } = launch;
+      const halfMade = { externalName, jobId, attempt, kept: spec.cleanup === "never" };
       launch.report({ phase: "pulling", data: { image: "model" } });
       await call(`pull ${launch.externalName}`, () => undefined);
       signal.throwIfAborted();
@@ -165,11 +167,11 @@ function runtimeOf({ ports, sim }: Outside, process: Process, place: Place): Run
       try {
         await call(`create ${launch.externalName}`, () => {
           // A launch that is let go here may have made something that it did not start.
-          if (signal.aborted && sim.random.chance(HALF_MADE)) place.createOnly(launch);
+          if (signal.aborted && sim.random.chance(HALF_MADE)) place.createOnly(halfMade);
           signal.throwIfAborted();
         });
       } catch (error) {
-        if (sim.random.chance(HALF_MADE)) place.createOnly(launch);
+        if (sim.random.chance(HALF_MADE)) place.createOnly(halfMade);
         throw error;
       }
       return await call(`submit ${launch.externalName}`, () => adapter.submit(launch, signal));

@@ -20,7 +20,7 @@ const setting = (calm: boolean): fc.Arbitrary<Setting> =>
     publishes: fc.constantFrom(false, false, false, true),
     patience: calm ? fc.constant(1) : fc.constantFrom(1, 1, 0.3, 0),
     faults: calm
-      ? fc.record({ ...constants(NO_FAULTS), late: fc.constantFrom(0, 0.3) })
+      ? fc.record({ ...constants(NO_FAULTS), held: fc.constantFrom(0, 0.02), late: fc.constantFrom(0, 0.3) })
       : fc.record({
           table: fc.constantFrom(0, 0.02, 0.1),
           runtime: fc.constantFrom(0, 0.05, 0.2),

@@ -11,12 +11,21 @@ export interface Start {
   attempt: number;
 }
 
+/** What a resource says of itself. */
+export interface Resource {
+  externalName: string;
+  jobId: string;
+  attempt: number;
+  /** Whether its label says that it stays on purpose. */
+  kept: boolean;
+}
+
 /** The place that runs containers: it lives on while processes of Longshore die, and knows what truly happened. */
 export interface Place {
   /** As an adapter without faults sees it. */
   adapter: RuntimeAdapter;
   /** Makes a resource without starting it: what a launch leaves that dies half-way. */
-  createOnly(launch: Launch): void;
+  createOnly(resource: Resource): void;
   /** Somebody else removes the resource. */
   vanish(name: string): Promise<void>;
   /** Somebody else kills the command. */
@@ -52,7 +61,7 @@ const FOREVER_SECONDS = 10_000_000;
 
 export function createPlace({ name, sim, ownership, maxConcurrent, onStart }: PlaceOptions): Place {
   const stub = createStubRuntime({ homeId: "home", clock: sim.nowMs, maxConcurrent });
-  const created = new Map<string, Launch>();
+  const created = new Map<string, Resource>();
   const truths = new Map<string, RuntimeStatus>();
   const known = new Map<string, { jobId: string; attempt: number }>();
 
@@ -104,16 +113,14 @@ export function createPlace({ name, sim, ownership, maxConcurrent, onStart }: Pl
     find: async (externalName) => (created.has(externalName) ? externalName : await stub.find(externalName)),
     async *list(): AsyncGenerator<Owned> {
       yield* stub.list();
-      for (const [ref, { jobId, attempt, spec }] of created) {
-        yield { ref, externalName: ref, jobId, attempt, status: CREATED, kept: spec.cleanup === "never" };
-      }
+      for (const [ref, resource] of created) yield { ref, ...resource, status: CREATED };
     },
   };
 
   return {
     adapter,
-    createOnly(launch) {
-      if (!known.has(launch.externalName)) created.set(launch.externalName, launch);
+    createOnly(resource) {
+      if (!known.has(resource.externalName)) created.set(resource.externalName, resource);
     },
     vanish: remove,
     async kill(ref) {

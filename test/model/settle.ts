@@ -2,6 +2,7 @@ import { jobKey } from "../../engine/ledger/keys.ts";
 import type { JobRecord } from "../../engine/ledger/records.ts";
 import { isTerminal } from "../../engine/states.ts";
 import { checkStep, happen, happenUntil } from "./check-step.ts";
+import type { Seen } from "./invariants.ts";
 import { QUIET_MS } from "./model-command.ts";
 import { NO_FAULTS } from "./ports.ts";
 import type { World } from "./world.ts";
@@ -12,14 +13,15 @@ const SWEEP_MS = 15_000;
 const PATIENT_SWEEPS = 8;
 /** Together days: more than all timeouts and retries of a run take, one after the other. */
 const MAX_SWEEPS = 400;
-/** A cancel takes no longer than this once nothing fails: the grace, a few sweeps, the waits between retries. */
-const CANCEL_MS = 1_800_000;
+/** Once nothing fails a cancel takes no longer, nor does the end of an attempt: the grace, a few sweeps, the waits between retries. */
+const PROMPT_MS = 600_000;
 
 /** Nothing fails any more: lets everything come to its end, with a sweep every so often. */
 export async function settle(world: World): Promise<void> {
   const { sim } = world;
   world.ports.faults = { ...NO_FAULTS };
-  const cancelled = cancelRequested(world);
+  // A task that comes twice may leave a token of an older try: then the end of the run's own time is waited for.
+  const prompt = world.setting.overlap ? [] : jobsThat(world, isToEnd);
   const begunMs = sim.nowMs();
   if (world.boot()) world.sweep(0).catch(() => undefined);
   for (let sweeps = 1; sweeps <= MAX_SWEEPS; sweeps++) {
@@ -28,9 +30,11 @@ export async function settle(world: World): Promise<void> {
     world.sweep(QUIET_MS).catch(() => undefined);
     await happenUntil(world, sim.nowMs());
     if (done) return;
-    if (sim.nowMs() - begunMs > CANCEL_MS) checkCancelled(world, cancelled);
+    if (sim.nowMs() - begunMs > PROMPT_MS) checkPrompt(world, prompt);
   }
 }
+
+const STEPS_A_LOOK = 20;
 
 /** Where nothing was lost nobody has to sweep: lets everything come to its end by itself. */
 export async function settleUnswept(world: World): Promise<void> {
@@ -40,21 +44,35 @@ export async function settleUnswept(world: World): Promise<void> {
       const left = [...invariants.jobs.values()].filter(({ jobId }) => !isOver(world, jobId));
       const said = left.map(({ jobId, types }) => `${jobId}: ${types.join(" ")}`).join("; ");
       invariants.fail(`without a sweep nothing goes on: ${said}`);
+      await checkStep(world);
     }
-    await happen(world, 1);
-    await checkStep(world);
+    await happen(world, STEPS_A_LOOK);
   }
 }
 
-function cancelRequested({ invariants }: World): string[] {
-  return [...invariants.jobs.values()]
-    .filter(({ types }) => types.includes("CANCEL_REQUESTED"))
-    .map(({ jobId }) => jobId);
+/** A job with what it has been through. */
+interface Stand {
+  seen: Seen;
+  events: number;
 }
 
-function checkCancelled({ invariants }: World, cancelled: readonly string[]): void {
-  for (const jobId of cancelled)
-    if (invariants.jobs.get(jobId)?.terminalEvents === 0) invariants.fail(`${jobId} was cancelled and goes on`);
+function jobsThat({ invariants }: World, fits: (seen: Seen) => boolean): Stand[] {
+  const found = [...invariants.jobs.values()].filter(fits);
+  return found.map((seen) => ({ seen, events: seen.types.length }));
+}
+
+/** It was cancelled, or its attempt has ended: what follows does not depend on how long a command runs. */
+function isToEnd({ types, terminalEvents }: Seen): boolean {
+  if (terminalEvents > 0) return false;
+  return types.includes("CANCEL_REQUESTED") || types.lastIndexOf("EXITED") > types.lastIndexOf("LOGS_COLLECTED");
+}
+
+function checkPrompt({ invariants }: World, prompt: readonly Stand[]): void {
+  for (const { seen, events } of prompt) {
+    const { jobId, types } = seen;
+    const goesOn = types.slice(events).some((type) => type !== "RECONCILED");
+    if (!goesOn) invariants.fail(`${jobId} was to end soon, and nobody sees to it: ${types.join(" ")}`);
+  }
 }
 
 function isDone(world: World): boolean {

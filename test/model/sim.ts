@@ -37,7 +37,7 @@ export interface Sim {
   step(): Promise<boolean>;
   /** Whether anything can happen without time passing. */
   busy(): boolean;
-  /** When the next timer is due, ms since the epoch; Infinity without one. */
+  /** When the next timer is due, ms since the epoch; Infinity without one that anybody would wait for. */
   nextTimerMs(): number;
   steps(): number;
 }
@@ -74,6 +74,12 @@ export function createSim(seed: number, startMs: number): Sim {
     return first;
   }
 
+  /** The next timer, unless it is too far away. */
+  function awaited(): Timer | undefined {
+    const next = earliest();
+    return next === undefined || next.atMs > nowMs + MAX_JUMP_MS ? undefined : next;
+  }
+
   function setTimer(owner: Owner, delayMs: number, run: () => void): Timer {
     const atMs = nowMs + Math.max(0, delayMs);
     const timer: Timer = { owner, atMs, order: order++, cancelled: false, run: () => timer.cancelled || run() };
@@ -107,8 +113,8 @@ export function createSim(seed: number, startMs: number): Sim {
     },
     async step() {
       if (runnable.length === 0) {
-        const next = earliest();
-        if (next === undefined || next.atMs > nowMs + MAX_JUMP_MS) return false;
+        const next = awaited();
+        if (next === undefined) return false;
         nowMs = Math.max(nowMs, next.atMs);
         release();
       }
@@ -126,7 +132,7 @@ export function createSim(seed: number, startMs: number): Sim {
       return true;
     },
     busy: () => runnable.length > 0,
-    nextTimerMs: () => earliest()?.atMs ?? Number.POSITIVE_INFINITY,
+    nextTimerMs: () => awaited()?.atMs ?? Number.POSITIVE_INFINITY,
     steps: () => steps,
   };
 }

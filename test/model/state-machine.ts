@@ -114,6 +114,8 @@ export function createStateMachine({ definition, sim, invoke, durable, patience 
     data: Data,
   ): Promise<{ data: Data; next: string | undefined }> {
     for (let tries = 0; ; tries++) {
+      // It may have gone while it waited for its next try.
+      if (execution.gone) return { data, next: undefined };
       try {
         const result = await once(execution, state, data);
         return { data: withResult(data, state, result), next: state.End ? undefined : state.Next };

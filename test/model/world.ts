@@ -94,7 +94,7 @@ export function openWorld(setting: Setting): World {
     shards: setting.shards,
     sealedRetentionSeconds: 30 * 24 * 3600,
   };
-  const invariants = createInvariants(limits, () => table);
+  const invariants = createInvariants(limits, () => table, sim.nowMs);
   const table = createMemoryTable((writes) => {
     invariants.onCommit(writes);
     for (const { before, after } of writes) {

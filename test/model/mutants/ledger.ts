@@ -59,12 +59,6 @@ export const LEDGER_MUTANTS: readonly Mutant[] = [
       'if (remembered.length > 0) await ledger.table.commit(remembered);\n      await ledger.table.commit([reservation, { kind: "check", key: batchKey("none"), guard: {} }, ...changes]);',
   },
   {
-    name: "staged-counted-twice",
-    breaks: "staged jobs are published by everybody who finds them",
-    search: "guard: { equals: { stagedIn } }",
-    replace: "guard: {}",
-  },
-  {
     name: "sealed-spec-for-ever",
     breaks: "the sealed spec of an ended job never expires",
     search: 'changes.push({ kind: "patch", key: sealedKey(jobId), set: { ttl } });',

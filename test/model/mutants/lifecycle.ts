@@ -75,10 +75,4 @@ export const LIFECYCLE_MUTANTS: readonly Mutant[] = [
     search: "draft.setJob({ generation: draft.job.generation + 1 });",
     replace: "draft.setJob({ generation: draft.job.generation });",
   },
-  {
-    name: "relaunch-not-fenced",
-    breaks: "two reconcilers start two executions for one attempt",
-    search: 'if (occurrence.type === "RELAUNCH" && occurrence.generation !== job.generation) return true;',
-    replace: "",
-  },
 ];

@@ -39,7 +39,7 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
     name: "finalized-while-it-runs",
     breaks: "an attempt that Run gave up on is not stopped before it is ended",
     search: "await stopAttempt(ctx, jobId, attempt);\n  await observeExit(ctx, job);",
-    replace: "await neverStarted(ctx, job, null);",
+    replace: 'await (await import("./observe.ts")).neverStarted(ctx, job, null);',
   },
   {
     name: "finished-by-the-older-record",
@@ -61,12 +61,6 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
       'if (externalRef !== undefined) await runtime.cleanup(externalRef);\n  const move: Occurrence = { type: "CLEAN", attempt: job.attempt };\n  await advance(ctx.ledger, job.jobId, { move, known: { job, attempt } });',
     replace:
       'const move: Occurrence = { type: "CLEAN", attempt: job.attempt };\n  await advance(ctx.ledger, job.jobId, { move, known: { job, attempt } });\n  if (externalRef !== undefined) await runtime.cleanup(externalRef);',
-  },
-  {
-    name: "lost-start-not-looked-for",
-    breaks: "what a lost launch left is not looked for by name",
-    search: '(name === "" ? undefined : await runtime.find(name))',
-    replace: "undefined",
   },
   {
     name: "parked-never-woken",
@@ -140,12 +134,5 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
     breaks: "an accepted batch whose record the feed lost is never published",
     search: 'await attempt(report, "batches", () => publishAccepted(ctx.ledger));',
     replace: "",
-  },
-  {
-    name: "launch-known-too-late",
-    breaks: "a stop that comes between the dispatch and the launch takes it for lost",
-    search: "await launch(ctx, task, inflight);",
-    replace:
-      "inflight.end();\n    let late: Launching | undefined;\n    const begin = () => (late ??= ctx.inflight.begin(task.jobId, task.attempt));\n    await launch(ctx, task, { get signal() { return begin().signal; }, end: () => late?.end() });",
   },
 ];

@@ -27,8 +27,19 @@ export async function playMutant({ name }: Mutant, { seed, lives }: { seed: numb
   if (again === null && !stderr.includes("UnhandledPromiseRejection")) {
     throw new Error(`the mutant ${name} cannot be played: ${stdout}${stderr}`);
   }
-  const how = /(Violation|Error): (.*)/.exec(stdout)?.[2] ?? "the process died of an error that nobody caught";
+  const how = howIn(stdout);
   return { mutant: name, caught: true, how, lives: played, again };
+}
+
+/** Plays the run that caught a mutant again, by the command that was printed. */
+export async function playAgain({ again }: Verdict): Promise<{ exitCode: number; how: string }> {
+  if (again === null) throw new Error("nothing was printed that could be played again");
+  const { exitCode = 1, stdout } = await execa(process.execPath, [MAIN, ...again], { reject: false });
+  return { exitCode, how: howIn(stdout) };
+}
+
+function howIn(output: string): string {
+  return /^(?:Violation|\w*Error): (.*)/m.exec(output)?.[1] ?? "the process died of an error that nobody caught";
 }
 
 /** Plays mutants, all unless some are named, and prints what became of each. Exit code 0 when but one at most got away. */
