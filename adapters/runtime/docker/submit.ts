@@ -70,6 +70,7 @@ export async function submitContainer(starter: Starter, launch: Launch, signal: 
         await pullImage(starter.engine, launch, { signal, clock: starter.clock });
       } else if (lacksNetwork(error)) {
         starter.networks.invalidate();
+        await delay(NAME_RETRY_MS);
       } else throw refusal(error, launch);
     }
   }
@@ -159,12 +160,16 @@ async function settled(
 ): Promise<Startable | undefined> {
   let current: Found | undefined = found;
   // By our own clock as well, since the engine's may be ahead of it.
-  const lookingSince = starter.clock();
-  const patience = () => starter.clock() - Math.min(found.createdAtMs, lookingSince) < MAKER_PATIENCE_MS;
-  while (current?.state === "created" && patience()) {
+  let lookingSince = starter.clock();
+  const patience = ({ createdAtMs }: Found) =>
+    starter.clock() - Math.min(createdAtMs, lookingSince) < MAKER_PATIENCE_MS;
+  while (current?.state === "created" && patience(current)) {
+    const ref: ExternalRef = current.ref;
     await delay(MAKER_LOOK_MS);
     signal.throwIfAborted();
     current = await findSame(starter, launch);
+    // Its maker has begun anew, and has as much time for that.
+    if (current?.ref !== ref) lookingSince = starter.clock();
   }
   return current && { ref: current.ref, mayStart: current.state === "created" };
 }
@@ -187,9 +192,10 @@ function lacksImage(error: unknown): boolean {
   return httpStatus(error) === 404 && /no such image/i.test(engineMessage(error));
 }
 
-/** Somebody removed the bridge meanwhile: it is made anew. */
+/** Somebody removed the bridge meanwhile, or made a second one that is about to be removed: it is asked for anew. */
 function lacksNetwork(error: unknown): boolean {
-  return httpStatus(error) === 404 && /network .*not found/i.test(engineMessage(error));
+  const said = engineMessage(error);
+  return (httpStatus(error) === 404 && /network .*not found/i.test(said)) || /network .*is ambiguous/i.test(said);
 }
 
 function forbidden(violations: ReturnType<typeof violationsOf>): LongshoreError {
