@@ -25,9 +25,14 @@ const TRANSIENT: ReadonlySet<string> = new Set([
   "TransactionInProgressException",
 ]);
 
-/** The name that a service or the network gave a failure, such as `ThrottlingException` or `ECONNRESET`; null for none. */
+/**
+ * The name that a service or the network gave a failure, such as `ThrottlingException` or `ECONNRESET`, or the status of
+ * an answer that could not be read; null for none.
+ */
 export function awsCode(thrown: unknown): string | null {
   if (!(thrown instanceof Error)) return null;
+  const status = awsStatus(thrown);
+  if (thrown.name === "SyntaxError" && status !== undefined) return `HTTP ${status}`;
   if (thrown.name !== "Error") return thrown.name;
   return "code" in thrown && typeof thrown.code === "string" ? thrown.code : null;
 }
@@ -41,7 +46,8 @@ export function awsStatus(thrown: unknown): number | undefined {
 /**
  * A failed call of an AWS service as Longshore's own error: UNAVAILABLE for a throttle, a 5xx or a network that failed,
  * INTERNAL for anything else (a deployment that lacks a right or a resource, or a bad request of ours). `what` says in
- * words what was tried. The service's own message is left out, for it may quote what was sent; it is in the cause.
+ * words what was tried. The service's own error is not handed on: its message may quote what was sent, and it
+ * can hold the whole call with the credentials that signed it. The cause says where and by which request it failed.
  */
 export function awsError(what: string, thrown: unknown): LongshoreError {
   if (thrown instanceof LongshoreError) return thrown;
@@ -57,10 +63,20 @@ export function awsError(what: string, thrown: unknown): LongshoreError {
     passing && thrown instanceof Error ? "UNAVAILABLE" : "INTERNAL",
     `${what} failed: ${providerCode ?? "unknown"}`,
     {
-      cause: thrown,
+      cause: causeOf(thrown),
       providerCode,
     },
   );
+}
+
+/** What may be logged of a failed call: its code, the service's number for it, and where it was made. */
+function causeOf(thrown: unknown): Error | undefined {
+  if (!(thrown instanceof Error)) return undefined;
+  const { requestId } = (thrown as { $metadata?: { requestId?: string } }).$metadata ?? {};
+  const cause = new Error(`${awsCode(thrown) ?? "unknown"}, request ${requestId ?? "without an answer"}`);
+  const frames = thrown.stack?.split("\n").filter((line) => /^ {4}at /.test(line)) ?? [];
+  cause.stack = [`Error: ${cause.message}`, ...frames].join("\n");
+  return cause;
 }
 
 /** Runs one call of a service; its failure becomes a LongshoreError, as `awsError` tells. */

@@ -21,9 +21,17 @@ export interface OrchestratorUnderTest {
   orchestrator: Orchestrator;
   /** Resolves with the states that an execution went through, when it has ended. */
   ended(name: string): Promise<string[]>;
-  /** Lets time pass, with everything that becomes due in it. */
+  /** Lets time pass, with everything that becomes due in it; where time is real, nothing: see `Limits`. */
   pass(seconds: number): Promise<void>;
   end(): Promise<void>;
+}
+
+/** What a counterpart of an orchestrator cannot do, each with why: the tests that need it are left out. */
+export interface Limits {
+  /** Its time cannot be let pass; other tests wait for what comes. */
+  realTime?: string;
+  /** It does not take a token before the function that got it has answered. */
+  noEarlyToken?: string;
 }
 
 const JOB = "job_01KGABCDEFGHJKMNPQRSTVWXYZ" as JobId;
@@ -70,7 +78,19 @@ export function recordingHandlers() {
 export function orchestratorContract(
   name: string,
   make: (handlers: LifecycleHandlers) => Promise<OrchestratorUnderTest>,
+  { realTime, noEarlyToken }: Limits = {},
 ): void {
+  type Register = (title: string, test: () => Promise<void>) => void;
+  const unless =
+    (skipReason: string | undefined): Register =>
+    (title, test) => {
+      if (skipReason === undefined) it(title, test);
+      else it(title, { skip: true, meta: { skipReason } }, test);
+    };
+  /** A test that lets time pass. */
+  const timed = unless(realTime);
+  /** A test that completes a token inside the dispatch. */
+  const early = unless(noEarlyToken);
   describe(`orchestrator contract: ${name}`, () => {
     let handlers: ReturnType<typeof recordingHandlers>;
     let under: OrchestratorUnderTest;
@@ -150,13 +170,13 @@ export function orchestratorContract(
       expect(handlers.finalized).toHaveLength(1);
     });
 
-    it("goes on when the token is completed inside the dispatch itself", async () => {
+    early("goes on when the token is completed inside the dispatch itself", async () => {
       handlers.onDispatch = async ({ token }) => expect(await under.orchestrator.complete(token)).toBe(true);
       await under.orchestrator.start("e", executionInput());
       expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
     });
 
-    it("does not go on when the dispatch has ended, only when its token is completed", async () => {
+    timed("does not go on when the dispatch has ended, only when its token is completed", async () => {
       const { token } = await started();
       await under.pass(50);
       expect(handlers.finalized).toEqual([]);
@@ -177,7 +197,7 @@ export function orchestratorContract(
       expect(handlers.finalized[0]?.input).not.toHaveProperty("failure");
     });
 
-    it("finalizes what could not be dispatched, and says why", async () => {
+    timed("finalizes what could not be dispatched, and says why", async () => {
       handlers.onDispatch = async () => {
         throw new TypeError("never");
       };
@@ -190,7 +210,7 @@ export function orchestratorContract(
       ]);
     });
 
-    it("finalizes a run that took too long, once, as a timeout", async () => {
+    timed("finalizes a run that took too long, once, as a timeout", async () => {
       const { token } = await started("e", executionInput({ runSeconds: 30 }));
       await under.pass(29);
       expect(handlers.finalized).toEqual([]);
@@ -201,7 +221,7 @@ export function orchestratorContract(
       expect(await under.orchestrator.complete(token)).toBe(false);
     });
 
-    it("knows no token of a run that was given up, while it is being finalized", async () => {
+    timed("knows no token of a run that was given up, while it is being finalized", async () => {
       const finalizing = Promise.withResolvers<void>();
       const goOn = Promise.withResolvers<void>();
       handlers.onFinalize = async () => {
@@ -217,7 +237,7 @@ export function orchestratorContract(
       await under.ended("e");
     });
 
-    it("bounds a dispatch that takes too long, too", async () => {
+    timed("bounds a dispatch that takes too long, too", async () => {
       const dispatch = Promise.withResolvers<null>();
       handlers.onDispatch = () => dispatch.promise;
       await started("e", executionInput({ runSeconds: 30 }));
@@ -227,7 +247,7 @@ export function orchestratorContract(
       dispatch.resolve(null);
     });
 
-    it("runs as long as the longest job may", async () => {
+    timed("runs as long as the longest job may", async () => {
       const { token } = await started("e", executionInput({ runSeconds: 2_003_600 }));
       await under.pass(2_003_000);
       expect(handlers.finalized).toEqual([]);
@@ -235,7 +255,7 @@ export function orchestratorContract(
       expect(await under.ended("e")).toHaveLength(4);
     });
 
-    it("tries a failed finalize again until it works", async () => {
+    timed("tries a failed finalize again until it works", async () => {
       let fails = 5;
       handlers.onFinalize = async () => {
         if (fails-- > 0) throw new Error("the container has not stopped yet");
@@ -248,7 +268,7 @@ export function orchestratorContract(
       expect(handlers.finalized).toHaveLength(6);
     });
 
-    it("ends when finalize fails for good: the reconciler takes over", async () => {
+    timed("ends when finalize fails for good: the reconciler takes over", async () => {
       handlers.onFinalize = async () => {
         throw new Error("never");
       };
@@ -260,21 +280,27 @@ export function orchestratorContract(
       expect(await under.orchestrator.isRunning("e")).toBe(false);
     });
 
-    it.each([0, 1, 300])("waits %i s before it requeues", async (delaySeconds) => {
+    const requeues = async (delaySeconds: number, before: (seconds: number) => Promise<void>): Promise<void> => {
       handlers.onFinalize = async ({ step }) => (step === "finalize" ? { retry: true, delaySeconds } : null);
       const { token } = await started();
       await under.orchestrator.complete(token);
-      if (delaySeconds > 0) {
-        await under.pass(delaySeconds - 0.5);
-        expect(handlers.finalized.map(({ step }) => step)).toEqual(["finalize"]);
-      }
+      await before(delaySeconds - 0.5);
       await under.pass(1);
       expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Backoff", "Requeue"]);
       expect(handlers.finalized.map(({ step, input }) => [step, input.jobId, input.attempt])).toEqual([
         ["finalize", JOB, 1],
         ["requeue", JOB, 1],
       ]);
-    });
+    };
+    it.each([0, 1])("requeues after %i s", (delaySeconds) => requeues(delaySeconds, async () => undefined));
+    for (const delaySeconds of [1, 300]) {
+      timed(`does not requeue before ${delaySeconds} s`, () =>
+        requeues(delaySeconds, async (seconds) => {
+          await under.pass(seconds);
+          expect(handlers.finalized.map(({ step }) => step)).toEqual(["finalize"]);
+        }),
+      );
+    }
 
     it("tries a failed requeue again", async () => {
       let fails = 2;
@@ -290,7 +316,7 @@ export function orchestratorContract(
       expect(handlers.finalized.map(({ step }) => step)).toEqual(["finalize", "requeue", "requeue", "requeue"]);
     });
 
-    it("runs a hundred executions side by side", async () => {
+    early("runs a hundred executions side by side", async () => {
       handlers.onDispatch = async ({ token }) => void (await under.orchestrator.complete(token));
       const names = Array.from({ length: 100 }, (_, n) => `e${n}`);
       await Promise.all(names.map((execution) => under.orchestrator.start(execution, executionInput())));

@@ -13,20 +13,22 @@ export interface LabSettings {
   endpoint: string;
   region: string;
   credentials: { accessKeyId: string; secretAccessKey: string };
+  requestHandler: { connectionTimeout: number; requestTimeout: number; throwOnRequestTimeout: true };
 }
 
 /**
- * Settings for a client of DynamoDB Local (`dynamodb`) or of moto (`aws`), which are started when a test first asks.
- * For hooks and tests inside of `describeWith` with the same name. With a `tenant` of one's own, DynamoDB Local and moto
- * keep what belongs to it apart from all others': twelve digits, as an account has.
+ * Settings for a client of DynamoDB Local (`dynamodb`) or of moto (`aws`), which are started when a test first asks; they
+ * go behind the driver's own. For hooks and tests inside of `describeWith` with the same name.
  */
-export async function labSettings(server: AwsServerName, tenant = "123456789012"): Promise<LabSettings> {
+export async function labSettings(server: AwsServerName): Promise<LabSettings> {
   const answer = await fetch(`${inject("awsServers")}/${server}`);
   const text = await answer.text();
   if (!answer.ok) throw new Error(`the lab's ${server} cannot be used: ${text}`);
   return {
     endpoint: text,
     region: "us-east-1",
-    credentials: { accessKeyId: tenant, secretAccessKey: "lab" },
+    credentials: { accessKeyId: "123456789012", secretAccessKey: "lab" },
+    // One process stands for all of AWS here, on a machine that is busy with the tests: its slowness is no fault.
+    requestHandler: { connectionTimeout: 10_000, requestTimeout: 60_000, throwOnRequestTimeout: true },
   };
 }

@@ -4,13 +4,54 @@ usage: python3 moto-server.py PORT   (listens on loopback; then AWS_ENDPOINT_URL
 - A DynamoDB transaction is isolated: moto restores its copy of the whole table after a refused one, and with it takes
   away what others wrote meanwhile. Here one call at a time works on the tables.
 - TransactWriteItems' ClientRequestToken is honoured: the same token again is the same transaction, done once.
-- A state machine really runs.
+- A state machine really runs, more than once at a time. A function `loopback-PORT-NAME` in it is an HTTP POST to /NAME on that port: a test's own
+  handler, whose answer 500 with `{"errorType", "errorMessage"}` is a failure of the function.
+- An event's template is parsed once, not for every event: half a second each.
 """
-import functools, sys, threading
+import copy, functools, io, re, sys, threading, urllib.error, urllib.request
 
 from moto.core.config import default_user_config
 
 default_user_config["stepfunctions"]["execute_state_machine"] = True
+
+from moto.stepfunctions.models import StateMachine
+
+# moto copies a machine with all its executions for each new one, and cannot while one of them runs.
+StateMachine.__deepcopy__ = lambda self, memo: copy.copy(self)
+
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+
+_client_for = lambda_eval_utils.boto_client_for
+
+
+class Loopback:
+    def __init__(self, real):
+        self.real = real
+
+    def invoke(self, **parameters):
+        found = re.fullmatch(r"loopback-(\d+)-(\w+)", parameters["FunctionName"])
+        if not found:
+            return self.real.invoke(**parameters)
+        port, name = found.groups()
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/{name}", data=parameters["Payload"].encode() if isinstance(parameters["Payload"], str) else parameters["Payload"])
+        answer = {"StatusCode": 200, "ExecutedVersion": "$LATEST", "ResponseMetadata": {"HTTPHeaders": {}}}
+        try:
+            with urllib.request.urlopen(request) as response:
+                return {**answer, "Payload": io.BytesIO(response.read())}
+        except urllib.error.HTTPError as error:
+            return {**answer, "FunctionError": "Unhandled", "Payload": io.BytesIO(error.read())}
+
+
+def client_for(*args, **kwargs):
+    real = _client_for(*args, **kwargs)
+    return Loopback(real) if "lambda" in (*args, *kwargs.values()) else real
+
+
+lambda_eval_utils.boto_client_for = client_for
+
+import jsonpath_ng.ext
+
+jsonpath_ng.ext.parse = functools.cache(jsonpath_ng.ext.parse)
 
 from moto.dynamodb import responses
 

@@ -1,4 +1,4 @@
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -12,13 +12,12 @@ import { checkObjectKey, checkObjectPrefix, checkRange } from "../../../engine/o
 import type { ObjectInfo, Objects } from "../../../engine/ports/objects.ts";
 import { clientDefaults } from "../../aws/client.ts";
 import { awsError, awsStatus, calling } from "../../aws/errors.ts";
-
-/** S3's smallest part: with two of them under way a stream holds 10 MiB, and 10,000 parts are 48 GiB. */
-const PART_BYTES = 5 * 1024 * 1024;
-const PARTS_AT_ONCE = 2;
+import { upload } from "./upload.ts";
 
 export interface S3ObjectsOptions {
   bucket: string;
+  /** Objects a page of a listing, 1–1000; default 1000. */
+  pageObjects?: number;
   /** Default: one client with Longshore's own timeouts; the SDK finds region, credentials and endpoint. */
   client?: S3Client;
 }
@@ -35,7 +34,7 @@ interface Head {
  * Throws (from all methods) LongshoreError UNAVAILABLE when S3 cannot be asked, INTERNAL when it refuses the caller.
  */
 export function createS3Objects(options: S3ObjectsOptions): Objects {
-  const { bucket } = options;
+  const { bucket, pageObjects = 1000 } = options;
   const client = options.client ?? new S3Client(clientDefaults("s3"));
 
   const find = async (key: string): Promise<Head | undefined> => {
@@ -73,36 +72,6 @@ export function createS3Objects(options: S3ObjectsOptions): Objects {
     }
   }
 
-  const upload = async (key: string, body: AsyncIterable<Uint8Array>): Promise<number> => {
-    const { Upload } = await import("@aws-sdk/lib-storage");
-    let sizeBytes = 0;
-    let failure: { thrown: unknown } | undefined;
-    async function* counted(): AsyncGenerator<Uint8Array> {
-      try {
-        for await (const chunk of body) {
-          sizeBytes += chunk.length;
-          yield chunk;
-        }
-      } catch (thrown) {
-        failure = { thrown };
-        throw thrown;
-      }
-    }
-    const running = new Upload({
-      client,
-      params: { Bucket: bucket, Key: key, Body: Readable.from(counted(), { objectMode: true, highWaterMark: 1 }) },
-      partSize: PART_BYTES,
-      queueSize: PARTS_AT_ONCE,
-    });
-    try {
-      await running.done();
-      return sizeBytes;
-    } catch (thrown) {
-      // The source's own failure is its caller's, as it is.
-      throw failure === undefined ? awsError("storing an object", thrown) : failure.thrown;
-    }
-  };
-
   return {
     async put(key, body) {
       checkObjectKey(key);
@@ -112,7 +81,7 @@ export function createS3Objects(options: S3ObjectsOptions): Objects {
         await calling("storing an object", () => client.send(command));
         sizeBytes = body.length;
       } else {
-        sizeBytes = await upload(key, body);
+        sizeBytes = await upload({ client, Bucket: bucket, Key: key }, body);
       }
       // Only S3 knows when: of an upload in parts the time is that of its beginning.
       const stored = await find(key);
@@ -142,6 +111,7 @@ export function createS3Objects(options: S3ObjectsOptions): Objects {
         const command = new ListObjectsV2Command({
           Bucket: bucket,
           Prefix: prefix,
+          MaxKeys: pageObjects,
           ...(token === undefined ? {} : { ContinuationToken: token }),
         });
         const page = await calling("listing objects", () => client.send(command));

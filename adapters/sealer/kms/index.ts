@@ -101,7 +101,7 @@ async function unwrap(
     return Plaintext;
   } catch (thrown) {
     if (NOT_OURS.has(awsCode(thrown) ?? ""))
-      throw refused("are for another context or key, or KMS denies them", thrown);
+      throw refused("are for another context or key, or KMS denies them", awsError("opening a data key", thrown));
     throw awsError("opening a data key", thrown);
   }
 }

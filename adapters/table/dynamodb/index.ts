@@ -101,7 +101,10 @@ export function createDynamodbTable(options: DynamodbTableOptions): Table {
   const readAll = async (keys: ReadonlyMap<number, Key>): Promise<Map<number, Item>> => {
     const found = new Map<string, Item>();
     let rest = [...keys.values()].map(encodeKey);
+    let waitedMs = 0;
     for (let pauseMs = FIRST_PAUSE_MS; rest.length > 0; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+      if (waitedMs >= busyForMs)
+        throw new LongshoreError("UNAVAILABLE", "the table leaves items unread: it is throttled");
       const command = new BatchGetItemCommand({ RequestItems: { [table]: { Keys: rest, ConsistentRead: true } } });
       const answer = await calling("reading items of the table", () => client.send(command));
       for (const stored of answer.Responses?.[table] ?? []) {
@@ -109,7 +112,10 @@ export function createDynamodbTable(options: DynamodbTableOptions): Table {
         found.set(identityOf(item), item);
       }
       rest = answer.UnprocessedKeys?.[table]?.Keys ?? [];
-      if (rest.length > 0) await wait(pauseMs * random());
+      if (rest.length === 0) break;
+      const pause = pauseMs * random();
+      waitedMs += pause;
+      await wait(pause);
     }
     return new Map(
       [...keys].flatMap(([at, key]) => {

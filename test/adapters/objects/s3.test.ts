@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { clientDefaults } from "../../../adapters/aws/client.ts";
@@ -42,14 +42,48 @@ describeWith("aws", "s3 objects on moto", () => {
   });
 
   it("lists more objects than one page holds", async () => {
-    const objects = createS3Objects({ bucket: await makeBucket(), client });
-    const keys = Array.from({ length: 1_001 }, (_, n) => `k${String(n).padStart(5, "0")}`);
-    for (let at = 0; at < keys.length; at += 100) {
-      await Promise.all(keys.slice(at, at + 100).map((key) => objects.put(key, Buffer.from("x"))));
-    }
+    const objects = createS3Objects({ bucket: await makeBucket(), pageObjects: 3, client });
+    const keys = Array.from({ length: 7 }, (_, n) => `k${n}`);
+    await Promise.all(keys.map((key) => objects.put(key, Buffer.from("x"))));
     const found: string[] = [];
     for await (const { key } of objects.list("k")) found.push(key);
     expect(found).toEqual(keys);
+  });
+
+  it.each(FAULTS)(
+    "stores a stream in parts, whole and once, though each of its calls fails once: %s",
+    async (fault) => {
+      const bucket = await makeBucket();
+      const commands = ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"];
+      for (const command of commands) {
+        const faulty = new S3Client({ ...clientDefaults("s3"), ...(await labSettings("aws")), forcePathStyle: true });
+        const objects = createS3Objects({ bucket, client: faulty });
+        const faults = injectFaults(faulty);
+        faults.strike({ fault, command: `${command}Command` });
+        async function* body(): AsyncGenerator<Uint8Array> {
+          for (let n = 0; n < 6; n += 1) yield Buffer.alloc(MIB, n);
+          yield Buffer.from("the end");
+        }
+        expect(await objects.put(command, body())).toMatchObject({ sizeBytes: 6 * MIB + 7 });
+        expect(faults.calls().filter((call) => call.fault !== null)).toHaveLength(1);
+        const digest = createHash("sha256");
+        const found = await objects.get(command);
+        for await (const part of found!.body) digest.update(part);
+        const expected = createHash("sha256");
+        for await (const part of body()) expected.update(part);
+        expect(digest.digest("hex")).toBe(expected.digest("hex"));
+        faulty.destroy();
+      }
+    },
+  );
+
+  it("stores a stream that fills its parts exactly", async () => {
+    const objects = createS3Objects({ bucket: await makeBucket(), client });
+    async function* body(): AsyncGenerator<Uint8Array> {
+      for (let n = 0; n < 10; n += 1) yield Buffer.alloc(MIB, n);
+    }
+    expect(await objects.put("two-parts", body())).toMatchObject({ sizeBytes: 10 * MIB });
+    expect(await objects.head("two-parts")).toMatchObject({ sizeBytes: 10 * MIB });
   });
 
   it.each(FAULTS)("puts and reads though a call fails: %s", async (fault) => {
