@@ -37,6 +37,8 @@ export function bundle(name: string, runtimes: readonly string[]): Bundled {
     bundling: {
       // Never started: the bundle is made in this process.
       image: DockerImage.fromRegistry("none"),
+      // The CDK takes bundles that are described alike for one and the same; functions in `local` it cannot compare.
+      environment: { entry: name, runtimes: runtimes.join(",") },
       local: {
         tryBundle(outdir) {
           buildSync({ ...bundleOptions(name, runtimes), outdir });

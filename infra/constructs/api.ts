@@ -161,7 +161,7 @@ function addRoutes(api: RestApi, functions: ApiFunctions): void {
   }
   // What no route takes is answered 404 or 405 as the local home does; API Gateway would call it not signed.
   for (const resource of resources) resource.addMethod("ANY", integrations.query);
-  api.root.addProxy({ defaultIntegration: integrations.query, anyMethod: true });
+  for (const rest of [api.root, api.root.addResource("{proxy+}")]) rest.addMethod("ANY", integrations.query);
 }
 
 function acknowledgeRules(api: RestApi): void {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { RemovalPolicy } from "aws-cdk-lib";
 import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
@@ -25,7 +26,7 @@ export function makeLifecycle(
   const machine = new StateMachine(scope, "Lifecycle", {
     stateMachineName: lifecycleName(settings),
     stateMachineType: StateMachineType.STANDARD,
-    definitionBody: DefinitionBody.fromFile(DEFINITION),
+    definitionBody: DefinitionBody.fromString(readFileSync(DEFINITION, "utf8")),
     definitionSubstitutions: {
       DispatchFunction: dispatch.lambda.functionArn,
       FinalizeFunction: finalize.lambda.functionArn,
