@@ -61,7 +61,7 @@ function feed(target: LongshoreFunction, table: Table, options: FeedOptions): vo
   target.allow(["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"], [stream]);
   target.allow(["dynamodb:ListStreams"], ["*"]);
   acknowledge(target, "IAM5[Resource::*]", "dynamodb:ListStreams and the actions of X-Ray know no resources");
-  new EventSourceMapping(target, "Feed", {
+  new EventSourceMapping(target, "Source", {
     target: target.lambda,
     eventSourceArn: stream,
     startingPosition: StartingPosition.TRIM_HORIZON,

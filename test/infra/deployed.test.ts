@@ -18,7 +18,7 @@ import { type DeployedHome, deployHome } from "../lab/deployed-home.ts";
 import { call, cleanedUp, ended, eventsOf, logsOf, show, submit, type Target, until } from "../scenarios/client.ts";
 import type { Job, JobEvent, Page } from "../scenarios/contract.ts";
 import { type LocalHome, startLocalHome } from "../scenarios/local-home.ts";
-import { DOCKER, stubJob } from "../scenarios/runtimes.ts";
+import { DOCKER, dockerJob, stubJob } from "../scenarios/runtimes.ts";
 
 const BUS = "longshore-lab-bus";
 const CANARY = "canary-6f1c9d0b7e";
@@ -175,49 +175,6 @@ describeWith("aws", "a home in AWS", () => {
     expect(JSON.parse(metrics.at(-1) ?? "null")).toMatchObject({ OldestWaitingSeconds: 0, service: "lab" });
   });
 
-  it("lets a secret value rest nowhere, and names the job on every line of its functions", async () => {
-    const secrets = new SecretsManagerClient(home.client);
-    await secrets.send(new CreateSecretCommand({ Name: "longshore/jobs/db", SecretString: SECRET }));
-    secrets.destroy();
-    const spec = stubJob(
-      { DB_PASSWORD: CANARY, STUB_STDOUT: `says ${CANARY} and ${SECRET}` },
-      {
-        secrets: { API_TOKEN: { from: "secretsmanager:longshore/jobs/db" } },
-      },
-    );
-    const { jobId } = await submit(aws, spec);
-    expect(await ended(aws, jobId)).toMatchObject({ status: "SUCCEEDED" });
-    await cleanedUp(aws, jobId);
-    const places = {
-      table: JSON.stringify(await items()),
-      objects: await objects(),
-      histories: JSON.stringify(await histories()),
-      bus: JSON.stringify(await heard()),
-      logs: home.runner.output(),
-      answers: home.runner.invocations.map(({ payload }) => payload).join("\n"),
-    };
-    for (const [place, text] of Object.entries(places)) {
-      expect(text.length, place).toBeGreaterThan(100);
-      for (const value of [CANARY, SECRET]) {
-        expect(text.includes(value), `${value} in ${place}`).toBe(false);
-        for (const shift of [0, 1, 2]) {
-          // In base64 a text looks one of three ways, by what stands before it.
-          const encoded = Buffer.from(`${"x".repeat(shift)}${value}`)
-            .toString("base64")
-            .slice(4, -4);
-          expect(text.includes(encoded), `${value} in ${place} as base64`).toBe(false);
-        }
-      }
-    }
-    const lines = home.runner
-      .output()
-      .split("\n")
-      .filter((line) => line.startsWith('{"level"'))
-      .map((line) => JSON.parse(line));
-    const ofTasks = lines.filter(({ function_name: name }) => /Dispatch|Finalize/.test(name));
-    expect(ofTasks.filter(({ jobId: named }) => !/^job_/.test(named ?? ""))).toEqual([]);
-  });
-
   describeWith("docker", "with an engine that its functions reach", () => {
     it("runs a container and keeps what it wrote, as the local home does", async () => {
       const spec = { ...DOCKER.talk(0), name: "life" };
@@ -239,6 +196,49 @@ describeWith("aws", "a home in AWS", () => {
         "CANCELLED",
       ]);
     });
+
+    it("lets a secret value rest nowhere, and names the job on every line of its functions", async () => {
+      const secrets = new SecretsManagerClient(home.client);
+      await secrets.send(new CreateSecretCommand({ Name: "longshore/jobs/db", SecretString: SECRET }));
+      secrets.destroy();
+      const spec = dockerJob('echo "says $DB_PASSWORD and $API_TOKEN"', {
+        env: { DB_PASSWORD: CANARY },
+        secrets: { API_TOKEN: { from: "secretsmanager:longshore/jobs/db" } },
+      });
+      const { jobId } = await submit(aws, spec);
+      expect(await ended(aws, jobId)).toMatchObject({ status: "SUCCEEDED" });
+      await cleanedUp(aws, jobId);
+      const [line] = await logsOf(aws, jobId);
+      expect(line?.text).toMatch(/^says \S+ and \S+$/);
+      const places = {
+        table: JSON.stringify(await items()),
+        objects: await objects(),
+        histories: JSON.stringify(await histories()),
+        bus: JSON.stringify(await heard()),
+        logs: home.runner.output(),
+        answers: home.runner.invocations.map(({ payload }) => payload).join("\n"),
+      };
+      for (const [place, text] of Object.entries(places)) {
+        expect(text.length, place).toBeGreaterThan(100);
+        for (const value of [CANARY, SECRET]) {
+          expect(text.includes(value), `${value} in ${place}`).toBe(false);
+          for (const shift of [0, 1, 2]) {
+            // In base64 a text looks one of three ways, by what stands before it.
+            const encoded = Buffer.from(`${"x".repeat(shift)}${value}`)
+              .toString("base64")
+              .slice(4, -4);
+            expect(text.includes(encoded), `${value} in ${place} as base64`).toBe(false);
+          }
+        }
+      }
+      const lines = home.runner
+        .output()
+        .split("\n")
+        .filter((line) => line.startsWith('{"level"'))
+        .map((line) => JSON.parse(line));
+      const ofTasks = lines.filter(({ function_name: name }) => /Dispatch|Finalize/.test(name));
+      expect(ofTasks.filter(({ jobId: named }) => !/^job_/.test(named ?? ""))).toEqual([]);
+    });
   });
 });
 
@@ -250,11 +250,7 @@ function essence({ seq, type, status, phase, attempt, data }: JobEvent): unknown
 }
 
 function countsOf(names: string[]): Record<string, number> {
-  return Object.fromEntries(
-    Map.groupBy(names, (name) => name)
-      .entries()
-      .map(([name, all]) => [name, all.length]),
-  );
+  return Object.fromEntries([...Map.groupBy(names, (name) => name)].map(([name, all]) => [name, all.length]));
 }
 
 function physicalId(type: string, logicalId = ""): string {

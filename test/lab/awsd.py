@@ -11,6 +11,7 @@ so) with any credentials. RUNNER is an address that runs functions, see lambda-r
 - Rules of EventBridge deliver to functions and state machines.
 """
 import base64, functools, hashlib, importlib.util, io, json, os, sys, tempfile, threading, time, urllib.request, zipfile
+from datetime import datetime, timezone
 from pathlib import Path
 
 port, runner = sys.argv[1], sys.argv[2]
@@ -172,9 +173,8 @@ def create_archive(self, name, source_arn, description=None, event_pattern=None,
 
 
 ev.EventsBackend.create_archive = create_archive
-_bus = ev.EventsBackend._normalize_event_bus_arn
-# CloudFormation hands over the bus itself, not its name.
-ev.EventsBackend._normalize_event_bus_arn = lambda self, bus: _bus(self, getattr(bus, "name", bus))
+# Without it a reference to a bus in a template is the bus itself.
+ev.EventBus.physical_resource_id = property(lambda self: self.name)
 _send = ev.Rule.send_to_targets
 
 
@@ -182,7 +182,9 @@ def send_to_targets(self, original_event, transform_input=True):
     mine = [t for t in self.targets if ":lambda:" in t["Arn"] or ":states:" in t["Arn"]]
     rest = [t for t in self.targets if t not in mine]
     if mine and self.event_pattern.matches_event(original_event):
-        body = json.dumps({k: v for k, v in original_event.items() if k != "replay-name"}, default=str)
+        told = {k: v for k, v in original_event.items() if k != "replay-name"}
+        told["time"] = datetime.fromtimestamp(float(told["time"]), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        body = json.dumps(told, default=str)
         for target in mine:
             threading.Thread(target=deliver, args=(target["Arn"], target.get("Input") or body), daemon=True).start()
     keep, self.targets = self.targets, rest

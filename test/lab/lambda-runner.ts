@@ -83,13 +83,19 @@ export async function startLambdaRunner(options: { endpoint(): string }): Promis
     const { child } = environment;
     const before = environment.log.length;
     const { name, memoryMiB, timeoutSeconds, event } = call;
-    const ended = once(child, "exit").then(([code]) => ({
+    const heard = new AbortController();
+    const first = (event: string) => once(child, event, { signal: heard.signal });
+    const exited = first("exit").then(([code]) => ({
       payload: JSON.stringify({ errorType: "Runtime.ExitError", errorMessage: `exit ${code}` }),
       failed: true,
     }));
-    const answered = once(child, "message").then(([answer]) => answer as Omit<Answer, "logs">);
+    const answered = first("message").then(([answer]) => answer as Omit<Answer, "logs">);
     child.send({ name, memoryMiB, timeoutSeconds, event, requestId: randomUUID() });
-    const answer = await Promise.race([answered, ended]);
+    const answer = await Promise.race([answered, exited]);
+    const isDeaf = (error: unknown) => (heard.signal.aborted ? undefined : Promise.reject(error));
+    answered.catch(isDeaf);
+    exited.catch(isDeaf);
+    heard.abort();
     if (child.connected) free.push(environment);
     return { ...answer, logs: environment.log.slice(before) };
   }
