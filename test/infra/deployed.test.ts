@@ -11,11 +11,11 @@ import { GetObjectCommand, paginateListObjectsV2, S3Client } from "@aws-sdk/clie
 import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { paginateGetExecutionHistory, paginateListExecutions, SFNClient } from "@aws-sdk/client-sfn";
 import { CreateQueueCommand, GetQueueAttributesCommand, ReceiveMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { type AwsFront, CALLER, openAwsFront } from "../lab/aws-front.ts";
 import { describeWith } from "../lab/counterparts.ts";
 import { type DeployedHome, deployHome } from "../lab/deployed-home.ts";
-import { call, cleanedUp, ended, eventsOf, logsOf, show, submit, type Target, until } from "../scenarios/client.ts";
+import { call, cleanedUp, ended, logsOf, show, submit, type Target, until } from "../scenarios/client.ts";
 import type { Job, JobEvent, Page } from "../scenarios/contract.ts";
 import { type LocalHome, startLocalHome } from "../scenarios/local-home.ts";
 import { DOCKER, dockerJob, stubJob } from "../scenarios/runtimes.ts";
