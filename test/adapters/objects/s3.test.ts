@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from "node:crypto";
 import { CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from "@aws-sdk/client-s3";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clientDefaults } from "../../../adapters/aws/client.ts";
 import { createS3Objects } from "../../../adapters/objects/s3/index.ts";
+import { upload } from "../../../adapters/objects/s3/upload.ts";
 import { objectsContract } from "../../contracts/objects.ts";
 import { labSettings } from "../../lab/aws.ts";
 import { FAULTS, injectFaults } from "../../lab/aws-faults.ts";
@@ -112,5 +113,38 @@ describeWith("aws", "s3 objects on moto", () => {
     faults.remove();
     const nowhere = createS3Objects({ bucket: `none-${randomUUID()}`, client });
     await expect(nowhere.put("a", Buffer.from("x"))).rejects.toMatchObject({ providerCode: "NoSuchBucket" });
+  });
+});
+
+describe("an upload whose completion is said to be unknown", () => {
+  const sizeBytes = 6 * MIB;
+  /** moto completes an upload twice without complaint; S3 may have forgotten it: a client that answers as told. */
+  const uploadWith = async (head: { ETag: string; ContentLength: number }): Promise<number> => {
+    const answers: Record<string, () => unknown> = {
+      CreateMultipartUploadCommand: () => ({ UploadId: "u" }),
+      UploadPartCommand: () => ({ ETag: "e" }),
+      CompleteMultipartUploadCommand: () => {
+        throw Object.assign(new Error("x"), { name: "NoSuchUpload", $metadata: { httpStatusCode: 404 } });
+      },
+      HeadObjectCommand: () => head,
+      AbortMultipartUploadCommand: () => ({}),
+    };
+    const client = { send: async (command: object) => answers[command.constructor.name]?.() } as unknown as S3Client;
+    async function* body(): AsyncGenerator<Uint8Array> {
+      yield Buffer.alloc(sizeBytes);
+    }
+    return await upload({ client, Bucket: "b", Key: "k" }, body());
+  };
+
+  it("is done when the object is there with its parts and bytes: the first answer was lost", async () => {
+    expect(await uploadWith({ ETag: '"abc-2"', ContentLength: sizeBytes })).toBe(sizeBytes);
+  });
+
+  it.each([
+    { ETag: '"abc-2"', ContentLength: sizeBytes - 1 },
+    { ETag: '"abc-12"', ContentLength: sizeBytes },
+    { ETag: '"abc"', ContentLength: sizeBytes },
+  ])("failed when another object is there: %j", async (head) => {
+    await expect(uploadWith(head)).rejects.toMatchObject({ code: "INTERNAL", providerCode: "NoSuchUpload" });
   });
 });
