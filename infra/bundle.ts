@@ -20,11 +20,14 @@ const NATIVE = ["cpu-features", "*.node"];
 /** What only an operator's own choice of a runtime needs: its adapter is loaded only then. */
 const OF_RUNTIME: Readonly<Record<string, string>> = { docker: "dockerode" };
 
-export interface Bundled {
+interface Bundled {
   /** The handler's place in it, as Lambda names it. */
   handler: string;
   code: Code;
 }
+
+/** Makes the code of an entry for the operator's runtimes. */
+export type Bundler = (name: string, runtimes: readonly string[]) => Bundled;
 
 /**
  * The code of one function: `functions/aws/entries/<name>.ts` and all it needs, as ES modules with source maps. What is

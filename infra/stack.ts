@@ -1,5 +1,6 @@
-import { CfnOutput, Duration, Stack, type StackProps, Tags } from "aws-cdk-lib";
+import { CfnOutput, Duration, Stack, Tags } from "aws-cdk-lib";
 import type { Construct } from "constructs";
+import { type Bundler, bundle } from "./bundle.ts";
 import { makeAlarms, makeDashboard } from "./constructs/alarms.ts";
 import { makeApi } from "./constructs/api.ts";
 import { listenToRuntimes, makeBus, submitFromBus, sweepEveryMinute } from "./constructs/bus.ts";
@@ -14,17 +15,19 @@ const API_TIMEOUT = Duration.seconds(29);
 /** The longest that Lambda has. */
 const LONGEST = Duration.minutes(15);
 
-/** A whole home in one stack: the API, the functions, the lifecycle, the data, the bus, and what watches over them. */
-export function makeStack(scope: Construct, settings: InfraSettings, props: StackProps = {}): Stack {
+/**
+ * A whole home in one stack: the API, the functions, the lifecycle, the data, the bus, and what watches over them.
+ * @param bundler how the functions' code is made; default by esbuild.
+ */
+export function makeStack(scope: Construct, settings: InfraSettings, bundler: Bundler = bundle): Stack {
   const stack = new Stack(scope, "Longshore", {
     stackName: nameOf(settings, "home"),
     description: "Longshore: a control plane that runs container jobs on any runtime",
-    ...props,
   });
   Tags.of(stack).add("longshore:stage", settings.stage);
   const stores = makeStores(stack, settings);
   const bus = makeBus(stack, settings);
-  const functions = makeFunctions(stack, settings);
+  const functions = makeFunctions(stack, settings, bundler);
   const { Submit, Resubmit, Query, Stream, Dispatch, Finalize } = functions;
   const { ChangeFeed, Publish, RuntimeEvents, InboundEvents, Reconcile } = functions;
   const machine = lifecycleName(settings);
@@ -65,9 +68,9 @@ export function makeStack(scope: Construct, settings: InfraSettings, props: Stac
   return stack;
 }
 
-function makeFunctions(scope: Construct, settings: InfraSettings) {
-  const make = (id: string, props: Omit<LongshoreFunctionProps, "settings">) =>
-    new LongshoreFunction(scope, id, { settings, ...props });
+function makeFunctions(scope: Construct, settings: InfraSettings, bundler: Bundler) {
+  const make = (id: string, props: Omit<LongshoreFunctionProps, "settings" | "bundle">) =>
+    new LongshoreFunction(scope, id, { settings, bundle: bundler, ...props });
   const api = { timeout: API_TIMEOUT, memoryMiB: 1024 };
   const traced = true;
   return {

@@ -38,7 +38,7 @@ export function submitFromBus(
 }
 
 /** What runtimes of AWS tell of tasks and jobs that Longshore started; all others start no function. */
-export const RUNTIME_PATTERNS: Readonly<Record<string, EventPattern>> = {
+const RUNTIME_PATTERNS: Readonly<Record<string, EventPattern>> = {
   Ecs: {
     source: ["aws.ecs"],
     detailType: ["ECS Task State Change"],

@@ -6,7 +6,7 @@ import type { LongshoreFunction } from "./function.ts";
 import { acknowledge } from "./nag.ts";
 
 /** The events that drive the lifecycle; `engine/operations/drive.ts` knows the same. */
-export const DRIVING = [
+const DRIVING = [
   "SUBMITTED",
   "CANCEL_REQUESTED",
   "SUCCEEDED",

@@ -9,12 +9,14 @@ import { LogGroup, type RetentionDays } from "aws-cdk-lib/aws-logs";
 import type { Bucket } from "aws-cdk-lib/aws-s3";
 import { Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
-import { bundle } from "../bundle.ts";
+import type { Bundler } from "../bundle.ts";
 import type { InfraSettings } from "../settings.ts";
 import { acknowledge, acknowledgeWildcard } from "./nag.ts";
 
 export interface LongshoreFunctionProps {
   settings: InfraSettings;
+  /** Makes the code of an entry. */
+  bundle: Bundler;
   /** The file in `functions/aws/entries`; default: the construct's id in lower case with dashes. */
   entry?: string;
   description: string;
@@ -63,7 +65,7 @@ export class LongshoreFunction extends Construct {
     });
     this.allow(["logs:CreateLogStream", "logs:PutLogEvents"], [logGroup.logGroupArn]);
     this.dlq = props.keepsNoEvents === true ? undefined : this.makeQueue();
-    const { code, handler } = bundle(props.entry ?? entryOf(id), settings.runtimes);
+    const { code, handler } = props.bundle(props.entry ?? entryOf(id), settings.runtimes);
     this.lambda = new LambdaFunction(this, "Function", {
       description: `Longshore ${settings.stage}: ${props.description}`,
       code,
