@@ -40,7 +40,12 @@ describeWith("aws", "a home in AWS", () => {
       logLevel: "debug",
       data: "destroy",
     };
-    [home, local] = await Promise.all([deployHome(context), startLocalHome()]);
+    // Whichever of them fails, the other one is there to be ended.
+    const deploying = deployHome(context).catch((error: unknown) => error);
+    local = await startLocalHome();
+    const deployed = await deploying;
+    if (deployed instanceof Error) throw deployed;
+    home = deployed as DeployedHome;
     front = await openAwsFront(home);
     await listenToBus();
   }, 150_000);
