@@ -26,3 +26,11 @@ export const LABELS = {
 export function executionName(jobId: JobId, attempt: number, generation: number): string {
   return `${jobId}-${attempt}-${generation}`;
 }
+
+/**
+ * The context under which the values to mask of a job's attempts are sealed. Another than the spec's, which is the job's
+ * id: whoever may read a log may be let at these values and not at the spec.
+ */
+export function masksContext(jobId: string): string {
+  return `${jobId}#masks`;
+}

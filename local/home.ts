@@ -132,7 +132,7 @@ async function open(settings: Settings, logger: Logger): Promise<Home> {
     everySeconds: settings.reconcileSeconds,
     sweep: async (touchedBefore) => {
       await runtimes.refresh();
-      const recount = touchedBefore === openedAtMs;
+      const recount = touchedBefore === openedAtMs ? "now" : "due";
       await invoke(functions.reconcile, { touchedBefore, recount });
       if (touchedBefore > openedAtMs) await tidy(table);
     },

@@ -3,6 +3,7 @@ import { LongshoreError } from "../errors.ts";
 import { readMasks } from "../ledger/read.ts";
 import type { AttemptRecord, JobRecord } from "../ledger/records.ts";
 import { createMasker } from "../masking.ts";
+import { masksContext } from "../naming.ts";
 import type { LogOptions, RuntimeLine } from "../ports/runtime.ts";
 import { type LogLine, MASKS_UNREADABLE, REST_UNREADABLE } from "./log-line.ts";
 
@@ -13,7 +14,7 @@ import { type LogLine, MASKS_UNREADABLE, REST_UNREADABLE } from "./log-line.ts";
 export async function maskedValues(ctx: EngineContext, jobId: string, attempt: number): Promise<string[]> {
   const sealed = await readMasks(ctx.ledger, jobId, attempt);
   if (sealed === undefined) return [];
-  const opened = Buffer.from(await ctx.sealer.open(sealed, jobId)).toString("utf8");
+  const opened = Buffer.from(await ctx.sealer.open(sealed, masksContext(jobId))).toString("utf8");
   const values = parsed(opened);
   if (Array.isArray(values) && values.every((value) => typeof value === "string")) return values;
   throw new LongshoreError("UNKNOWN", "the sealed values to mask are no list of texts");

@@ -16,6 +16,9 @@ export function isBatchRecord(item: Item): item is Item & { jobIds: string[] } {
 /** Events after which a slot is free. */
 const FREES: ReadonlySet<EventType> = new Set([...TERMINAL_STATUSES, "RETRY_SCHEDULED"]);
 
+/** The events that `drive` acts on; a feed may leave out all others, but never an accepted batch. */
+export const DRIVING: ReadonlySet<EventType> = new Set(["SUBMITTED", "CANCEL_REQUESTED", "RECONCILED", ...FREES]);
+
 function freesSlot({ type, data }: EventRecord): boolean {
   return FREES.has(type) || (type === "RECONCILED" && data.deferred === true);
 }

@@ -7,7 +7,7 @@ import { masksKey } from "../ledger/keys.ts";
 import { readAttempts, readLife, readSealed } from "../ledger/read.ts";
 import type { AttemptExit, JobRecord, Life } from "../ledger/records.ts";
 import { createMasker } from "../masking.ts";
-import { externalName } from "../naming.ts";
+import { externalName, masksContext } from "../naming.ts";
 import type { Occurrence } from "../occurrences.ts";
 import type { Launch, LaunchReport } from "../ports/runtime.ts";
 import type { Change } from "../ports/table.ts";
@@ -121,7 +121,7 @@ async function sealMasks(ctx: EngineContext, { job }: Life, values: readonly str
   if (values.length === 0) return [];
   const { jobId, attempt } = job;
   const all = new Set([...(await maskedValues(ctx, jobId, attempt)), ...values]);
-  const sealed = await ctx.sealer.seal(Buffer.from(JSON.stringify([...all])), jobId);
+  const sealed = await ctx.sealer.seal(Buffer.from(JSON.stringify([...all])), masksContext(jobId));
   const data = Buffer.from(sealed).toString("base64");
   // Removed with the resource; where that is kept on purpose, they expire like the sealed spec.
   const ttl = Math.ceil(ctx.clock() / 1000) + job.timeoutSeconds + ctx.ledger.limits.sealedRetentionSeconds;

@@ -7,6 +7,8 @@ const STEPS: readonly Step[] = [
   { name: "import rules", command: ["node", "test/toolchain/check-imports.ts"] },
   { name: "types", command: ["tsc", "--noEmit"] },
   { name: "unused code", command: ["knip"] },
+  // Without credentials: who has none can still tell what would be deployed, and whether it keeps the rules.
+  { name: "infrastructure", command: ["cdk", "synth", "--quiet", "--no-notices", "--no-version-reporting"] },
   { name: "build", command: ["npm", "run", "--silent", "build"] },
   { name: "tests", command: ["vitest", "run"] },
 ];

@@ -8,11 +8,13 @@ const EVERY_MS = 10 * 60_000;
 /** When the counters could not all be judged, because they changed all the time, ms. */
 const AGAIN_MS = 60_000;
 
-/** Now and then, and when it is asked for, counts queue, slots, keys and lanes again and tells what was wrong. */
+/** Now and then, or as the sweep was told, counts queue, slots, keys and lanes again and tells what was wrong. */
 export async function recountWhenDue({ ctx, options, report }: Sweep): Promise<void> {
+  const { recount: when = "due" } = options;
+  if (when === "never") return;
   const { table } = ctx.ledger;
   const dueAtMs = Number((await table.get(recountKey))?.dueAtMs ?? 0);
-  if (!options.recount && ctx.clock() < dueAtMs) return;
+  if (when === "due" && ctx.clock() < dueAtMs) return;
   const offered = ctx.runtimes.all().map(({ name }) => name);
   const { corrections, settled } = await recount(ctx.ledger, await everyRuntime(ctx.ledger, offered));
   report.corrected.push(...corrections);

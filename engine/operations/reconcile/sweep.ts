@@ -9,8 +9,11 @@ export interface ReconcileOptions {
   touchedBefore: number;
   /** Ms since the epoch: what is not done by then is left to the next sweep. Default: no end. */
   until?: number;
-  /** Counts the counters again whether it is time to or not; default false. */
-  recount?: boolean;
+  /**
+   * Whether the counters are counted again: when it is time to (`due`, the default), in any case (`now`), or not at all
+   * (`never`), for a table whose indexes may lag for longer than a look takes: two looks would be wrong in the same way.
+   */
+  recount?: "due" | "now" | "never";
 }
 
 export interface ReconcileReport {

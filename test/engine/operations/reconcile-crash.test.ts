@@ -30,7 +30,7 @@ afterEach(() => world.dispose());
 
 const sweep = () => {
   world.ledger.nowMs += LEASE_MS;
-  return reconcile(world.ctx, { touchedBefore: world.ctx.clock(), recount: true });
+  return reconcile(world.ctx, { touchedBefore: world.ctx.clock(), recount: "now" });
 };
 
 /** One job for each thing that a sweep repairs, and what belongs to nobody; gives how they must end. */

@@ -513,11 +513,12 @@ describe("a sweep", () => {
     expect(await corrected()).toBe(1);
     await falsify();
     expect(await corrected()).toBe(0);
-    expect(await corrected({ recount: true })).toBe(1);
+    expect(await corrected({ recount: "now" })).toBe(1);
     await falsify();
     world.ledger.nowMs += 10 * 60_000 - 3;
     expect(await corrected()).toBe(0);
     world.ledger.nowMs += 3;
+    expect(await corrected({ recount: "never" })).toBe(0);
     expect(await corrected()).toBe(1);
   });
 
@@ -529,9 +530,9 @@ describe("a sweep", () => {
     const jobs = await Promise.all(Array.from({ length: 10 }, () => submitted(world)));
     const [report] = await Promise.all([sweep(), ...Array.from({ length: 10 }, () => submitted(world))]);
     const held = async () => (await Promise.all(jobs.map(jobOf))).filter(({ slotShard }) => slotShard !== null).length;
-    if (report.corrected.length === 0) await sweep({ recount: true });
+    if (report.corrected.length === 0) await sweep({ recount: "now" });
     expect(await held()).toBe(2);
-    await sweep({ recount: true });
+    await sweep({ recount: "now" });
     expect(await held()).toBe(2);
   });
 });

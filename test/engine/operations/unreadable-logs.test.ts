@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LongshoreError } from "../../../engine/errors.ts";
 import { logObject, masksKey } from "../../../engine/ledger/keys.ts";
 import { readAttempts } from "../../../engine/ledger/read.ts";
+import { masksContext } from "../../../engine/naming.ts";
 import { requeue } from "../../../engine/operations/admit.ts";
 import { maskedValues } from "../../../engine/operations/attempt-log.ts";
 import { finalizeAttempt } from "../../../engine/operations/finalize.ts";
@@ -143,7 +144,10 @@ describe("the values to mask that cannot be opened blocked their job and its slo
     await world.ledger.sqlite.commit([{ kind: "put", item: { ...masksKey(jobId, 1), ttl: item?.ttl ?? 0, data } }]);
   }
   async function resealed(jobId: string, text: string): Promise<void> {
-    await patch(jobId, Buffer.from(await world.ctx.sealer.seal(Buffer.from(text), jobId)).toString("base64"));
+    await patch(
+      jobId,
+      Buffer.from(await world.ctx.sealer.seal(Buffer.from(text), masksContext(jobId))).toString("base64"),
+    );
   }
 
   test.each(damages)("by %s, and nothing of the log is shown", async (_, damage) => {

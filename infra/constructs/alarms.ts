@@ -1,0 +1,159 @@
+import { Duration } from "aws-cdk-lib";
+import type { RestApi } from "aws-cdk-lib/aws-apigateway";
+import {
+  Alarm,
+  ComparisonOperator,
+  Dashboard,
+  GraphWidget,
+  type IMetric,
+  MathExpression,
+  Metric,
+  SingleValueWidget,
+  TreatMissingData,
+} from "aws-cdk-lib/aws-cloudwatch";
+import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
+import { Topic } from "aws-cdk-lib/aws-sns";
+import type { StateMachine } from "aws-cdk-lib/aws-stepfunctions";
+import type { Construct } from "constructs";
+import { type InfraSettings, nameOf } from "../settings.ts";
+import type { LongshoreFunction } from "./function.ts";
+import type { Stores } from "./stores.ts";
+
+/** What is watched. */
+export interface Watched {
+  settings: InfraSettings;
+  functions: Readonly<Record<string, LongshoreFunction>>;
+  stores: Stores;
+  lifecycle: StateMachine;
+  api: RestApi;
+}
+
+/** An alarm's expression has no more: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html */
+const MAX_METRICS = 10;
+const FIVE_MINUTES = Duration.minutes(5);
+
+/** A metric that the functions write themselves, see `functions/aws/metrics.ts`. */
+function own({ stage }: InfraSettings, metricName: string, statistic: string): Metric {
+  const dimensionsMap = { service: stage };
+  return new Metric({ namespace: "Longshore", metricName, dimensionsMap, statistic, period: FIVE_MINUTES });
+}
+
+/** Alarms for what a person has to look at. Without a topic they are only shown. */
+export function makeAlarms(scope: Construct, watched: Watched): void {
+  const { settings, functions, stores, lifecycle } = watched;
+  const topic =
+    settings.alarmTopicArn === undefined ? undefined : Topic.fromTopicArn(scope, "AlarmTopic", settings.alarmTopicArn);
+  const alarm = (id: string, alarmDescription: string, rule: { metric: IMetric; above: number; periods?: number }) => {
+    const made = new Alarm(scope, id, {
+      alarmName: nameOf(settings, dashed(id)),
+      alarmDescription,
+      metric: rule.metric,
+      threshold: rule.above,
+      comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
+      evaluationPeriods: rule.periods ?? 1,
+      treatMissingData: TreatMissingData.NOT_BREACHING,
+    });
+    if (topic !== undefined) made.addAlarmAction(new SnsAction(topic));
+  };
+  for (const [name, { dlq, lambda }] of Object.entries(functions)) {
+    const failed = `an event of ${dashed(name)} failed for good`;
+    if (dlq !== undefined) {
+      alarm(`${name}Dlq`, failed, {
+        metric: dlq.metricApproximateNumberOfMessagesVisible({ period: FIVE_MINUTES, statistic: "Maximum" }),
+        above: 0,
+      });
+    } else {
+      alarm(`${name}Errors`, `${dashed(name)} fails`, {
+        metric: lambda.metricErrors({ period: FIVE_MINUTES }),
+        above: 0,
+      });
+    }
+  }
+  alarm("OldestWaiting", "a job has waited too long for a slot", {
+    metric: own(settings, "OldestWaitingSeconds", "Maximum"),
+    above: settings.oldestWaitingAlarmSeconds,
+  });
+  alarm("SweepFailures", "the reconciler cannot repair something", {
+    metric: own(settings, "SweepFailures", "Minimum"),
+    above: 0,
+    periods: 3,
+  });
+  alarm("FailedExecutions", "an execution of the lifecycle failed", {
+    metric: lifecycle.metricFailed({ period: FIVE_MINUTES }),
+    above: 0,
+  });
+  for (const [at, metric] of throttles(functions, stores).entries()) {
+    alarm(at === 0 ? "Throttles" : `Throttles${at + 1}`, "functions or the table are throttled", {
+      metric,
+      above: 0,
+      periods: 3,
+    });
+  }
+}
+
+/** Calls that were throttled where no limit of ours is meant to, as few sums as there can be. */
+function throttles(functions: Watched["functions"], { table }: Stores): IMetric[] {
+  const ofFunctions = Object.entries(functions)
+    .filter(([, { reserved }]) => !reserved)
+    .map(([name, { lambda }]) => [
+      name.charAt(0).toLowerCase() + name.slice(1),
+      lambda.metricThrottles({ period: FIVE_MINUTES }),
+    ]) as [string, IMetric][];
+  const all: [string, IMetric][] = [
+    ["tableReads", table.metric("ReadThrottleEvents", { period: FIVE_MINUTES, statistic: "Sum" })],
+    ["tableWrites", table.metric("WriteThrottleEvents", { period: FIVE_MINUTES, statistic: "Sum" })],
+    ...ofFunctions,
+  ];
+  const sums = Array.from({ length: Math.ceil(all.length / MAX_METRICS) }, (_, at) =>
+    all.slice(at * MAX_METRICS, (at + 1) * MAX_METRICS),
+  );
+  return sums.map((metrics) => {
+    const expression = metrics.map(([id]) => `FILL(${id}, 0)`).join(" + ");
+    const usingMetrics = Object.fromEntries(metrics);
+    return new MathExpression({ expression, usingMetrics, label: "throttled calls", period: FIVE_MINUTES });
+  });
+}
+
+/** `ChangeFeedDlq` → `change-feed-dlq`. */
+function dashed(id: string): string {
+  return id.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase();
+}
+
+/** The one dashboard of a home. */
+export function makeDashboard(scope: Construct, { settings, functions, stores, lifecycle, api }: Watched): void {
+  const sum = (name: string) => own(settings, name, "Sum");
+  const perFunction = (metric: (one: LongshoreFunction) => IMetric) => Object.values(functions).map(metric);
+  const { table } = stores;
+  const consumed = (name: string) => table.metric(name, { statistic: "Sum", period: FIVE_MINUTES });
+  const graph = (title: string, left: IMetric[]) => new GraphWidget({ title, left, width: 8 });
+  new Dashboard(scope, "Dashboard", {
+    dashboardName: nameOf(settings, "home"),
+    widgets: [
+      [
+        new SingleValueWidget({
+          title: "now",
+          metrics: [own(settings, "ActiveJobs", "Maximum"), own(settings, "OldestWaitingSeconds", "Maximum")],
+          width: 8,
+        }),
+        graph("jobs", ["JobsSubmitted", "JobsSucceeded", "JobsFailed", "JobsTimedOut", "JobsCancelled"].map(sum)),
+        graph("attempts", ["AttemptsStarted", "RetriesScheduled", "DeadLetters", "Repairs", "Orphans"].map(sum)),
+      ],
+      [
+        graph("API", [api.metricCount(), api.metricClientError(), api.metricServerError()]),
+        graph("API, ms", [api.metricLatency({ statistic: "p50" }), api.metricLatency({ statistic: "p99" })]),
+        graph("executions", [lifecycle.metricStarted(), lifecycle.metricSucceeded(), lifecycle.metricFailed()]),
+      ],
+      [
+        graph(
+          "invocations",
+          perFunction(({ lambda }) => lambda.metricInvocations()),
+        ),
+        graph(
+          "errors",
+          perFunction(({ lambda }) => lambda.metricErrors()),
+        ),
+        graph("table, units", [consumed("ConsumedReadCapacityUnits"), consumed("ConsumedWriteCapacityUnits")]),
+      ],
+    ],
+  });
+}

@@ -1,0 +1,92 @@
+import { Duration, RemovalPolicy } from "aws-cdk-lib";
+import {
+  AttributeType,
+  BillingMode,
+  ProjectionType,
+  StreamViewType,
+  Table,
+  TableEncryption,
+} from "aws-cdk-lib/aws-dynamodb";
+import { Key, KeySpec, KeyUsage } from "aws-cdk-lib/aws-kms";
+import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from "aws-cdk-lib/aws-s3";
+import type { Construct } from "constructs";
+import type { InfraSettings } from "../settings.ts";
+import { acknowledge } from "./nag.ts";
+
+/** What holds data. */
+export interface Stores {
+  table: Table;
+  bucket: Bucket;
+  /** Under which data keys are made that seal specs and the values to mask. */
+  specKey: Key;
+  /** For keyed hashes, by which a second submission is known again. */
+  digestKey: Key;
+}
+
+/** The data of a home. It outlives the stack unless the operator says otherwise. */
+export function makeStores(scope: Construct, settings: InfraSettings): Stores {
+  const retain = settings.data === "retain";
+  const removalPolicy = retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+  return {
+    table: makeTable(scope, removalPolicy),
+    bucket: makeBucket(scope, removalPolicy, settings),
+    specKey: new Key(scope, "SpecKey", {
+      description: "Longshore: seals job specs",
+      enableKeyRotation: true,
+      removalPolicy,
+    }),
+    digestKey: new Key(scope, "DigestKey", {
+      description: "Longshore: keyed hashes of submissions",
+      keySpec: KeySpec.HMAC_256,
+      keyUsage: KeyUsage.GENERATE_VERIFY_MAC,
+      removalPolicy,
+    }),
+  };
+}
+
+function makeTable(scope: Construct, removalPolicy: RemovalPolicy): Table {
+  const text = (attribute: string) => ({ name: attribute, type: AttributeType.STRING });
+  const table = new Table(scope, "Table", {
+    partitionKey: text("pk"),
+    sortKey: text("sk"),
+    billingMode: BillingMode.PAY_PER_REQUEST,
+    pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+    timeToLiveAttribute: "ttl",
+    // The change feed reads what was put; nobody reads what was there before.
+    stream: StreamViewType.NEW_IMAGE,
+    // AWS's own key: every function has to use it, and secret values are sealed under another beforehand.
+    encryption: TableEncryption.AWS_MANAGED,
+    removalPolicy,
+  });
+  for (const index of ["index1", "index2"]) {
+    table.addGlobalSecondaryIndex({
+      indexName: index,
+      partitionKey: text(`${index}pk`),
+      sortKey: text(`${index}sk`),
+      projectionType: ProjectionType.ALL,
+    });
+  }
+  return table;
+}
+
+function makeBucket(scope: Construct, removalPolicy: RemovalPolicy, { retentionDays }: InfraSettings): Bucket {
+  const bucket = new Bucket(scope, "Bucket", {
+    blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
+    objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
+    encryption: BucketEncryption.S3_MANAGED,
+    enforceSSL: true,
+    minimumTLSVersion: 1.2,
+    lifecycleRules: [
+      { id: "unfinished", abortIncompleteMultipartUploadAfter: Duration.days(1) },
+      // Objects of a job belong to its record; nothing of a job that has not ended is this old, see the longest timeout.
+      { id: "retention", expiration: Duration.days(Math.max(retentionDays, MAX_TIMEOUT_DAYS) + SPARE_DAYS) },
+    ],
+    removalPolicy,
+  });
+  acknowledge(bucket, "S1", "only the functions read and write it, and each of their invocations is in their logs");
+  return bucket;
+}
+
+/** 2,000,000 s, the longest that an attempt may take. */
+const MAX_TIMEOUT_DAYS = 24;
+const SPARE_DAYS = 7;

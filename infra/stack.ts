@@ -1,0 +1,114 @@
+import { CfnOutput, Duration, Stack, Tags } from "aws-cdk-lib";
+import type { Construct } from "constructs";
+import { type Bundler, bundle } from "./bundle.ts";
+import { makeAlarms, makeDashboard } from "./constructs/alarms.ts";
+import { makeApi } from "./constructs/api.ts";
+import { listenToRuntimes, makeBus, submitFromBus, sweepEveryMinute } from "./constructs/bus.ts";
+import { feedBus, feedLifecycle } from "./constructs/feeds.ts";
+import { LongshoreFunction, type LongshoreFunctionProps } from "./constructs/function.ts";
+import { lifecycleName, makeLifecycle } from "./constructs/lifecycle.ts";
+import { makeStores } from "./constructs/stores.ts";
+import { type InfraSettings, nameOf } from "./settings.ts";
+
+/** An answer through API Gateway that is not streamed takes at most 29 s. */
+const API_TIMEOUT = Duration.seconds(29);
+/** The longest that Lambda has. */
+const LONGEST = Duration.minutes(15);
+
+/**
+ * A whole home in one stack: the API, the functions, the lifecycle, the data, the bus, and what watches over them.
+ * @param bundler how the functions' code is made; default by esbuild.
+ */
+export function makeStack(scope: Construct, settings: InfraSettings, bundler: Bundler = bundle): Stack {
+  const stack = new Stack(scope, "Longshore", {
+    stackName: nameOf(settings, "home"),
+    description: "Longshore: a control plane that runs container jobs on any runtime",
+  });
+  Tags.of(stack).add("longshore:stage", settings.stage);
+  const stores = makeStores(stack, settings);
+  const bus = makeBus(stack, settings);
+  const functions = makeFunctions(stack, settings, bundler);
+  const { Submit, Resubmit, Query, Stream, Dispatch, Finalize } = functions;
+  const { ChangeFeed, Publish, RuntimeEvents, InboundEvents, Reconcile } = functions;
+  const machine = lifecycleName(settings);
+
+  Submit.bindTable(stores.table, "write").bindSealer(stores, ["seal", "digest"]);
+  // Only what runs a spec, or submits it again, opens a sealed one.
+  Resubmit.bindTable(stores.table, "write").bindSealer(stores, ["seal", "open", "digest"]);
+  InboundEvents.bindTable(stores.table, "write").bindSealer(stores, ["seal", "digest"]).bindBus(bus);
+  Query.bindTable(stores.table, "read");
+  Stream.bindTable(stores.table, "read").bindObjects(stores.bucket, "read").bindSealer(stores, ["open-masks"]);
+  Dispatch.bindTable(stores.table, "write")
+    .bindSealer(stores, ["seal", "open"])
+    // A runtime that answers again lets in who waited for it.
+    .bindLifecycle(machine, ["start", "complete"])
+    .bindSecrets(settings);
+  Finalize.bindTable(stores.table, "write")
+    .bindObjects(stores.bucket, "write")
+    .bindSealer(stores, ["open-masks"])
+    .bindLifecycle(machine, ["start", "complete"]);
+  ChangeFeed.bindTable(stores.table, "write").bindLifecycle(machine, ["start", "complete"]);
+  Publish.bindTable(stores.table, "read").bindBus(bus);
+  RuntimeEvents.bindTable(stores.table, "write").bindLifecycle(machine, ["complete"]);
+  Reconcile.bindTable(stores.table, "write").bindLifecycle(machine, ["start", "complete", "look"]);
+
+  const lifecycle = makeLifecycle(stack, settings, { dispatch: Dispatch, finalize: Finalize });
+  feedLifecycle(ChangeFeed, stores.table);
+  feedBus(Publish, stores.table);
+  submitFromBus(stack, bus, { settings, target: InboundEvents });
+  listenToRuntimes(stack, RuntimeEvents);
+  sweepEveryMinute(stack, Reconcile);
+  const api = makeApi(stack, settings, { submit: Submit, resubmit: Resubmit, query: Query, stream: Stream });
+  const watched = { settings, functions, stores, lifecycle, api };
+  makeAlarms(stack, watched);
+  makeDashboard(stack, watched);
+
+  output(stack, "ApiUrl", { value: `${api.url}v1`, description: "base of every call; signed by IAM" });
+  output(stack, "BusName", { value: bus.eventBusName, description: "where job events leave, and submissions come in" });
+  output(stack, "TableName", { value: stores.table.tableName, description: "the ledger" });
+  return stack;
+}
+
+function makeFunctions(scope: Construct, settings: InfraSettings, bundler: Bundler) {
+  const make = (id: string, props: Omit<LongshoreFunctionProps, "settings" | "bundle">) =>
+    new LongshoreFunction(scope, id, { settings, bundle: bundler, ...props });
+  const api = { timeout: API_TIMEOUT, memoryMiB: 1024 };
+  const traced = true;
+  return {
+    Submit: make("Submit", { ...api, description: "takes jobs, cancels them" }),
+    Resubmit: make("Resubmit", { ...api, entry: "submit", description: "submits a job's spec again" }),
+    Query: make("Query", { ...api, description: "answers questions" }),
+    // A stream lasts until its job ends or Lambda's time is over; so many at once leave room for all that works.
+    Stream: make("Stream", { timeout: LONGEST, reserved: 200, description: "streams events and logs" }),
+    // A pull of an image may take this long where the runtime does not do it by itself.
+    Dispatch: make("Dispatch", { timeout: LONGEST, traced, description: "starts an attempt" }),
+    Finalize: make("Finalize", {
+      timeout: LONGEST,
+      memoryMiB: 1024,
+      traced,
+      description: "judges and ends an attempt",
+    }),
+    ChangeFeed: make("ChangeFeed", { timeout: Duration.minutes(2), traced, description: "drives the lifecycle" }),
+    Publish: make("Publish", { timeout: Duration.minutes(1), traced, description: "puts events on the bus" }),
+    RuntimeEvents: make("RuntimeEvents", {
+      timeout: Duration.minutes(1),
+      // A thousand tasks may stop at once; what has to wait is kept by Lambda.
+      reserved: 50,
+      traced,
+      description: "hears of ends of attempts",
+    }),
+    InboundEvents: make("InboundEvents", {
+      timeout: Duration.minutes(1),
+      reserved: 20,
+      traced,
+      keepsNoEvents: true,
+      description: "takes jobs from events",
+    }),
+    // Two sweeps at once would do the same twice.
+    Reconcile: make("Reconcile", { timeout: LONGEST, reserved: 1, traced, description: "sweeps every minute" }),
+  };
+}
+
+function output(stack: Stack, name: string, { value, description }: { value: string; description: string }): void {
+  new CfnOutput(stack, name, { value, description });
+}

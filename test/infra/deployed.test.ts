@@ -1,0 +1,384 @@
+import { DynamoDBClient, paginateScan } from "@aws-sdk/client-dynamodb";
+import {
+  EventBridgeClient,
+  ListTargetsByRuleCommand,
+  PutEventsCommand,
+  PutRuleCommand,
+  PutTargetsCommand,
+} from "@aws-sdk/client-eventbridge";
+import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
+import { GetObjectCommand, paginateListObjectsV2, S3Client } from "@aws-sdk/client-s3";
+import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { paginateGetExecutionHistory, paginateListExecutions, SFNClient } from "@aws-sdk/client-sfn";
+import { CreateQueueCommand, GetQueueAttributesCommand, ReceiveMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { GATEWAY_PROBLEMS } from "../../infra/constructs/api.ts";
+import { type AwsFront, CALLER, openAwsFront } from "../lab/aws-front.ts";
+import { describeWith } from "../lab/counterparts.ts";
+import { type DeployedHome, deployHome } from "../lab/deployed-home.ts";
+import { call, cleanedUp, ended, logsOf, show, submit, type Target, until } from "../scenarios/client.ts";
+import type { Job, JobEvent, Page } from "../scenarios/contract.ts";
+import { type LocalHome, startLocalHome } from "../scenarios/local-home.ts";
+import { DOCKER, dockerJob, stubJob } from "../scenarios/runtimes.ts";
+
+const BUS = "longshore-lab-bus";
+const CANARY = "canary-6f1c9d0b7e";
+const SECRET = "canary-referenced-51ab";
+
+let home: DeployedHome;
+let front: AwsFront;
+let local: LocalHome;
+const aws: Target = { api: () => `${front.url}/api/v1` };
+const here: Target = { api: () => local.api() };
+
+describeWith("aws", "a home in AWS", () => {
+  beforeAll(async () => {
+    const context = {
+      stage: "lab",
+      runtimes: "docker,stub",
+      dockerHost: "unix:///var/run/docker.sock",
+      inboundSources: "my.app",
+      logLevel: "debug",
+      data: "destroy",
+    };
+    // Whichever of them fails, the other one is there to be ended.
+    const deploying = deployHome(context).catch((error: unknown) => error);
+    local = await startLocalHome();
+    const deployed = await deploying;
+    if (deployed instanceof Error) throw deployed;
+    home = deployed as DeployedHome;
+    front = await openAwsFront(home);
+    await listenToBus();
+  }, 150_000);
+  afterAll(async () => {
+    await front?.stop();
+    await local?.dispose();
+    await home?.stop();
+  });
+
+  it("is deployed by the CDK but for what moto cannot create", () => {
+    expect(countsOf(home.resources.map(({ type }) => type))).toMatchObject({
+      "AWS::DynamoDB::Table": 1,
+      "AWS::S3::Bucket": 1,
+      "AWS::KMS::Key": 2,
+      "AWS::Lambda::Function": 11,
+      "AWS::Lambda::EventSourceMapping": 2,
+      "AWS::StepFunctions::StateMachine": 1,
+      "AWS::Events::EventBus": 1,
+      "AWS::Events::Archive": 1,
+      "AWS::Events::Rule": 4,
+      "AWS::ApiGateway::RestApi": 1,
+      "AWS::SQS::Queue": 10,
+    });
+    const functions = [
+      ...["ChangeFeed", "Dispatch", "Finalize", "InboundEvents", "Publish", "Query", "Reconcile", "Resubmit"],
+      ...["RuntimeEvents", "Stream", "Submit"],
+    ];
+    const withQueue = functions.filter((name) => name !== "InboundEvents");
+    expect(home.placeholders).toEqual(
+      [
+        "AWS::ApiGateway::Account ApiAccount",
+        "AWS::ApiGateway::Stage ApiDeploymentStageapi",
+        "AWS::S3::BucketPolicy BucketPolicy",
+        ...functions.map((name) => `AWS::Lambda::EventInvokeConfig ${name}FunctionEventInvokeConfig`),
+        ...withQueue.map((name) => `AWS::SQS::QueuePolicy ${name}DlqPolicy`),
+        ...GATEWAY_PROBLEMS.map(
+          ([{ responseType }]) => `AWS::ApiGateway::GatewayResponse ${gatewayResponseId(responseType)}`,
+        ),
+        ...withQueue.map((name) => `AWS::CloudWatch::Alarm ${name}Dlq`),
+        ...["FailedExecutions", "InboundEventsErrors", "OldestWaiting", "SweepFailures", "Throttles"].map(
+          (name) => `AWS::CloudWatch::Alarm ${name}`,
+        ),
+      ].sort(),
+    );
+  });
+
+  it("takes a signed submission to its end, with the events and the states of the local home", async () => {
+    const spec = stubJob({}, { name: "life", labels: { team: "a" } });
+    const accepted = await submit(aws, spec);
+    expect(accepted).toMatchObject({ status: "PENDING", submittedBy: CALLER });
+    const events = await cleanedUp(aws, accepted.jobId);
+    const reference = await cleanedUp(here, (await submit(here, spec)).jobId);
+    expect(events.map(essence)).toEqual(reference.map(essence));
+    expect(events.map(({ seq }) => seq)).toEqual(events.map((_, at) => at + 1));
+    const job = await show(aws, accepted.jobId);
+    expect(job).toMatchObject({ status: "SUCCEEDED", exitCode: 0, attempt: 1, error: null });
+    await vi.waitFor(
+      async () => expect(await statesOf(job.jobId)).toEqual(["Run", "Finalize", "Verdict", "Done"]),
+      WAIT,
+    );
+  });
+
+  it("publishes every event, in order, with its stable id", async () => {
+    const { jobId } = await submit(aws, stubJob());
+    const events = await cleanedUp(aws, jobId);
+    await vi.waitFor(async () => {
+      const seen = (await heard()).filter(({ detail }) => detail.subject === jobId);
+      const first = [...new Map(seen.map(({ detail }) => [detail.id, detail])).values()];
+      expect(first.map(({ id }) => id)).toEqual(events.map(({ seq }) => `${jobId}#${seq}`));
+      expect(first.map(({ type }) => type)).toEqual(events.map(({ type }) => type));
+    }, WAIT);
+  });
+
+  it("judges a failure, retries it with an execution of its own, and keeps a dead letter that can be replayed", async () => {
+    const spec = stubJob({ STUB_EXIT_CODE: "3" }, { retry: { maxAttempts: 2, delaySeconds: 1, on: ["USER_CODE"] } });
+    const { jobId } = await submit(aws, spec);
+    expect(await ended(aws, jobId)).toMatchObject({ status: "FAILED", attempt: 2, exitCode: 3 });
+    expect((await executions()).filter((name) => name.startsWith(jobId)).sort()).toEqual([
+      `${jobId}-1-0`,
+      `${jobId}-2-0`,
+    ]);
+    const id = `dl_${jobId.slice(4)}`;
+    const replay = await call<Job>(aws, `/dead-letters/${id}/replay`, { method: "POST" });
+    expect(replay.status, replay.text).toBe(202);
+    expect(await ended(aws, replay.body.jobId)).toMatchObject({ status: "FAILED", retryOf: jobId });
+  });
+
+  it("gives the first job again for the same key, whichever process is asked", async () => {
+    const headers = { "Idempotency-Key": "once" };
+    const [first, second] = await Promise.all([submit(aws, stubJob(), headers), submit(aws, stubJob(), headers)]);
+    expect(second.jobId).toBe(first.jobId);
+    const other = await call(aws, "/jobs", { body: stubJob({ STUB_EXIT_CODE: "1" }), headers });
+    expect(other.status).toBe(409);
+  });
+
+  it("answers what the API does not have by a problem document", async () => {
+    const unknown = await call(aws, "/nothing");
+    expect([unknown.status, unknown.body]).toMatchObject([404, { code: "NOT_FOUND", instance: "/api/v1/nothing" }]);
+    const wrong = await call(aws, "/jobs", { method: "PATCH", body: {} });
+    expect([wrong.status, wrong.headers.get("allow")]).toEqual([405, "POST, GET"]);
+    expect((await call(aws, "/jobs", { body: "{" })).status).toBe(400);
+    expect((await call(aws, "/jobs/job_00000000000000000000000000/events")).status).toBe(404);
+  });
+
+  it("takes a job from an event, once, and rejects what may not be on the bus", async () => {
+    const good = { spec: stubJob({}, { name: "inbound" }), idempotencyKey: "inbound-1" };
+    await put("my.app", good);
+    await put("my.app", good);
+    await put("other.app", { spec: stubJob({}, { name: "other" }) });
+    await put("my.app", { spec: stubJob({ DB_PASSWORD: CANARY }) });
+    await put("my.app", { spec: { runtime: "stub", nonsense: 1 } });
+    const rejected = await vi.waitFor(async () => {
+      const found = (await heard()).filter(({ "detail-type": type }) => type === "Job Submission Rejected");
+      expect(found).toHaveLength(2);
+      return found;
+    }, WAIT);
+    expect(
+      rejected.map(({ detail }) => (detail.data as { violations: { code: string }[] }).violations[0]?.code).sort(),
+    ).toEqual(["plain_secret", "unknown_key"]);
+    const jobs = await vi.waitFor(async () => {
+      const { body } = await call<Page<Job>>(aws, "/jobs?name=inbound");
+      expect(body.items).toHaveLength(1);
+      return body.items;
+    }, WAIT);
+    expect(jobs[0]).toMatchObject({ submittedBy: "event:my.app" });
+    await ended(aws, jobs[0]?.jobId ?? "");
+    expect((await call<Page<Job>>(aws, "/jobs?name=other")).body.items).toEqual([]);
+  });
+
+  it("is swept by the function of its schedule, which tells its numbers", async () => {
+    const { jobId } = await submit(aws, stubJob({ STUB_DURATION_MS: "1" }));
+    await ended(aws, jobId);
+    const report = await invoke("Reconcile", {});
+    expect(report).toMatchObject({ failed: 0, failures: [] });
+    const metrics = home.runner
+      .output()
+      .split("\n")
+      .filter((line) => line.includes("OldestWaitingSeconds"));
+    expect(JSON.parse(metrics.at(-1) ?? "null")).toMatchObject({ OldestWaitingSeconds: 0, service: "lab" });
+  });
+
+  describeWith("docker", "with an engine that its functions reach", () => {
+    it("runs a container and keeps what it wrote, as the local home does", async () => {
+      const spec = { ...DOCKER.talk(0), name: "life" };
+      const [{ jobId }, { jobId: reference }] = await Promise.all([submit(aws, spec), submit(here, spec)]);
+      const events = await cleanedUp(aws, jobId);
+      expect(events.map(essence)).toEqual((await cleanedUp(here, reference)).map(essence));
+      const texts = (await logsOf(aws, jobId)).map(({ text }) => text).sort();
+      expect(texts).toEqual(["one", "oops", "two"]);
+    });
+
+    it("stops a container that runs, and only then says so", async () => {
+      const { jobId } = await submit(aws, DOCKER.forever());
+      await until(aws, jobId, (job) => expect(job.status).toBe("RUNNING"));
+      expect((await call(aws, `/jobs/${jobId}/cancel`, { method: "POST" })).status).toBe(202);
+      const events = await cleanedUp(aws, jobId);
+      expect(events.map(({ type }) => type).filter((type) => /CANCEL|EXITED/.test(type))).toEqual([
+        "CANCEL_REQUESTED",
+        "EXITED",
+        "CANCELLED",
+      ]);
+    });
+
+    it("lets a secret value rest nowhere, and names the job on every line of its functions", async () => {
+      const secrets = new SecretsManagerClient(home.client);
+      await secrets.send(new CreateSecretCommand({ Name: "longshore/jobs/db", SecretString: SECRET }));
+      secrets.destroy();
+      const spec = dockerJob('echo "says $DB_PASSWORD and $API_TOKEN"', {
+        env: { DB_PASSWORD: CANARY },
+        secrets: { API_TOKEN: { from: "secretsmanager:longshore/jobs/db" } },
+      });
+      const { jobId } = await submit(aws, spec);
+      expect(await ended(aws, jobId)).toMatchObject({ status: "SUCCEEDED" });
+      await cleanedUp(aws, jobId);
+      const [line] = await logsOf(aws, jobId);
+      expect(line?.text).toMatch(/^says \S+ and \S+$/);
+      const places = {
+        table: JSON.stringify(await items()),
+        objects: await objects(),
+        histories: JSON.stringify(await histories()),
+        bus: JSON.stringify(await heard()),
+        logs: home.runner.output(),
+        answers: home.runner.invocations.map(({ payload }) => payload).join("\n"),
+      };
+      for (const [place, text] of Object.entries(places)) {
+        expect(text.length, place).toBeGreaterThan(100);
+        for (const value of [CANARY, SECRET]) {
+          expect(text.includes(value), `${value} in ${place}`).toBe(false);
+          for (const shift of [0, 1, 2]) {
+            // In base64 a text looks one of three ways, by what stands before it.
+            const encoded = Buffer.from(`${"x".repeat(shift)}${value}`)
+              .toString("base64")
+              .slice(4, -4);
+            expect(text.includes(encoded), `${value} in ${place} as base64`).toBe(false);
+          }
+        }
+      }
+      const lines = home.runner
+        .output()
+        .split("\n")
+        .filter((line) => line.startsWith('{"level"'))
+        .map((line) => JSON.parse(line));
+      const ofTasks = lines.filter(({ function_name: name }) => /Dispatch|Finalize/.test(name));
+      expect(ofTasks.filter(({ jobId: named }) => !/^job_/.test(named ?? ""))).toEqual([]);
+    });
+  });
+});
+
+/** The CDK leaves out of a logical id what is neither letter nor digit. */
+function gatewayResponseId(type: string): string {
+  return `ApiProblem${type.replaceAll("_", "")}`;
+}
+
+const WAIT = { timeout: 20_000, interval: 100 };
+
+/** What of an event must be the same in both homes. */
+function essence({ seq, type, status, phase, attempt, data }: JobEvent): unknown {
+  return { seq, type, status, phase, attempt, data: Object.keys(data).sort() };
+}
+
+function countsOf(names: string[]): Record<string, number> {
+  return Object.fromEntries([...Map.groupBy(names, (name) => name)].map(([name, all]) => [name, all.length]));
+}
+
+function physicalId(type: string, logicalId = ""): string {
+  const found = home.resources.find((one) => one.type === type && one.logicalId.startsWith(logicalId));
+  if (found === undefined) throw new Error(`nothing of type ${type} was deployed as ${logicalId}`);
+  return found.physicalId;
+}
+
+async function invoke(logicalId: string, event: unknown): Promise<unknown> {
+  const client = new LambdaClient(home.client);
+  const FunctionName = physicalId("AWS::Lambda::Function", `${logicalId}Function`);
+  const { Payload, FunctionError } = await client.send(
+    new InvokeCommand({ FunctionName, Payload: JSON.stringify(event) }),
+  );
+  client.destroy();
+  const text = Buffer.from(Payload ?? []).toString("utf8");
+  expect(FunctionError, text).toBeUndefined();
+  return JSON.parse(text);
+}
+
+async function put(Source: string, detail: unknown): Promise<void> {
+  const client = new EventBridgeClient(home.client);
+  const entry = { EventBusName: BUS, Source, DetailType: "Job Submission Requested", Detail: JSON.stringify(detail) };
+  const { FailedEntryCount } = await client.send(new PutEventsCommand({ Entries: [entry] }));
+  expect(FailedEntryCount).toBe(0);
+  client.destroy();
+}
+
+interface Heard {
+  "detail-type": string;
+  detail: { id: string; type: string; subject: string; data: unknown };
+}
+const messages: Heard[] = [];
+let queueUrl = "";
+
+/** A queue of the test's own that gets what the home puts on its bus. */
+async function listenToBus(): Promise<void> {
+  const sqs = new SQSClient(home.client);
+  const bus = new EventBridgeClient(home.client);
+  const { QueueUrl = "" } = await sqs.send(new CreateQueueCommand({ QueueName: "heard" }));
+  queueUrl = QueueUrl;
+  const { Attributes } = await sqs.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["QueueArn"] }));
+  const pattern = JSON.stringify({ source: ["longshore"] });
+  await bus.send(new PutRuleCommand({ Name: "heard", EventBusName: BUS, EventPattern: pattern }));
+  const Targets = [{ Id: "queue", Arn: Attributes?.QueueArn }];
+  await bus.send(new PutTargetsCommand({ Rule: "heard", EventBusName: BUS, Targets }));
+  expect((await bus.send(new ListTargetsByRuleCommand({ Rule: "heard", EventBusName: BUS }))).Targets).toHaveLength(1);
+  sqs.destroy();
+  bus.destroy();
+}
+
+async function heard(): Promise<Heard[]> {
+  const sqs = new SQSClient(home.client);
+  for (;;) {
+    const { Messages = [] } = await sqs.send(
+      new ReceiveMessageCommand({ QueueUrl: queueUrl, MaxNumberOfMessages: 10, VisibilityTimeout: 3600 }),
+    );
+    messages.push(...Messages.map(({ Body }) => JSON.parse(Body ?? "null") as Heard));
+    if (Messages.length === 0) break;
+  }
+  sqs.destroy();
+  return messages;
+}
+
+async function items(): Promise<unknown[]> {
+  const client = new DynamoDBClient(home.client);
+  const found: unknown[] = [];
+  for await (const page of paginateScan({ client }, { TableName: physicalId("AWS::DynamoDB::Table") })) {
+    found.push(...(page.Items ?? []));
+  }
+  client.destroy();
+  return found;
+}
+
+async function objects(): Promise<string> {
+  const client = new S3Client({ ...home.client, forcePathStyle: true });
+  const Bucket = physicalId("AWS::S3::Bucket");
+  const texts: string[] = [];
+  for await (const page of paginateListObjectsV2({ client }, { Bucket })) {
+    for (const { Key } of page.Contents ?? []) {
+      const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }));
+      texts.push(Key ?? "", (await Body?.transformToString()) ?? "");
+    }
+  }
+  client.destroy();
+  return texts.join("\n");
+}
+
+async function executions(): Promise<string[]> {
+  return (await histories()).map(({ name }) => name);
+}
+
+async function statesOf(jobId: string): Promise<string[]> {
+  const found = (await histories()).find(({ name }) => name === `${jobId}-1-0`);
+  return (found?.events ?? []).flatMap((event) => event.stateEnteredEventDetails?.name ?? []);
+}
+
+async function histories() {
+  const client = new SFNClient(home.client);
+  const stateMachineArn = physicalId("AWS::StepFunctions::StateMachine");
+  const found: { name: string; events: { stateEnteredEventDetails?: { name: string | undefined } }[] }[] = [];
+  for await (const page of paginateListExecutions({ client }, { stateMachineArn })) {
+    for (const { executionArn, name = "" } of page.executions ?? []) {
+      const events: never[] = [];
+      for await (const part of paginateGetExecutionHistory({ client }, { executionArn, includeExecutionData: true })) {
+        events.push(...((part.events ?? []) as never[]));
+      }
+      found.push({ name, events });
+    }
+  }
+  client.destroy();
+  return found;
+}
