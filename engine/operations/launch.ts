@@ -51,7 +51,7 @@ export async function launchAttempt(ctx: EngineContext, { jobId, attempt, token 
 }
 
 interface Prepared {
-  launch: Omit<Launch, "report">;
+  launch: Omit<Launch, "report" | "dispatchedAt">;
   mask: (text: string) => string;
 }
 
@@ -118,6 +118,8 @@ async function submit(
 ): Promise<void> {
   const { job } = life;
   const { jobId, attempt } = job;
+  // An attempt that was dispatched by an older version says nothing of it; its job is as old at most.
+  const dispatchedAt = life.attempt?.dispatchedAt ?? job.createdAt;
   const runtime = ctx.runtimes.get(job.runtime);
   const inflight = ctx.inflight.begin(jobId, attempt);
   const recorder = createRecorder(ctx, jobId);
@@ -129,7 +131,7 @@ async function submit(
   let begun = again;
   let externalRef: string;
   try {
-    externalRef = await runtime.submit({ ...launch, report }, inflight.signal);
+    externalRef = await runtime.submit({ ...launch, dispatchedAt, report }, inflight.signal);
   } catch (error) {
     const { aborted, reason } = inflight.signal;
     if (aborted && reason === SHUTDOWN) throw error;
