@@ -8,6 +8,7 @@ import {
   DescribeTaskDefinitionCommand,
   DescribeTasksCommand,
   ECSClient,
+  ListTasksCommand,
   SubmitTaskStateChangeCommand,
   type Task,
 } from "@aws-sdk/client-ecs";
@@ -29,7 +30,11 @@ export interface EcsAgent {
   /** What becomes of the tasks that are started under the name. */
   decide(startedBy: string, fate: Fate): void;
   /** Tells how a task stands, as the agents of ECS do. */
-  tell(task: string, status: string, told?: { reason?: string; exitCode?: number; containerReason?: string }): Promise<void>;
+  tell(
+    task: string,
+    status: string,
+    told?: { reason?: string; exitCode?: number; containerReason?: string },
+  ): Promise<void>;
   /** Puts lines into the log of a task, as its awslogs driver would. */
   write(task: string, texts: readonly string[]): Promise<void>;
   /** Ends all that it runs. */
@@ -107,10 +112,7 @@ export function createEcsAgent(settings: LabSettings, options: { secondMs: numbe
     if (fate?.fate === "refuse") return await tell(arn, "STOPPED", { reason: fate.reason });
     const log = await openLog(container, arn);
     if (fate?.fate === "run") return await tell(arn, "RUNNING");
-    const [file = "", ...words] = [
-      ...(container.entryPoint ?? []),
-      ...(overrides.command ?? container.command ?? []),
-    ];
+    const [file = "", ...words] = [...(container.entryPoint ?? []), ...(overrides.command ?? container.command ?? [])];
     const env = await environmentOf(container, overrides);
     const child = spawn(file, words, { cwd: directory, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
     const graceMs = (container.stopTimeout ?? 30) * options.secondMs;
@@ -162,11 +164,26 @@ export function createEcsAgent(settings: LabSettings, options: { secondMs: numbe
     }
   }
 
+  /** What goes on beside the calls of a test; what it fails by, the end of the agent tells. */
+  function note(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      failure ??= error;
+    });
+  }
+
+  async function discover(cluster: string, startedBy: string): Promise<void> {
+    const { taskArns = [] } = await ecs.send(new ListTasksCommand({ cluster, startedBy }));
+    for (const arn of taskArns) if (!lives.has(arn)) begin(arn, () => live(arn));
+  }
+
   function begin(arn: string, work: () => Promise<void>): void {
     const done = work().catch((error: unknown) => {
       failure ??= error;
     });
-    lives.set(arn, Promise.all([lives.get(arn), done]).then(() => undefined));
+    lives.set(
+      arn,
+      Promise.all([lives.get(arn), done]).then(() => undefined),
+    );
   }
 
   return {
@@ -183,22 +200,14 @@ export function createEcsAgent(settings: LabSettings, options: { secondMs: numbe
       client.middlewareStack.add(
         (next, context) => async (args) => {
           const answer = await next(args);
-          const { output } = answer as { output: { tasks?: Task[] } };
-          const name = (context as { commandName?: string }).commandName;
-          for (const { taskArn = "" } of name === "RunTaskCommand" ? (output.tasks ?? []) : []) {
-            if (!lives.has(taskArn)) begin(taskArn, () => live(taskArn));
-          }
-          if (name === "StopTaskCommand") {
-            const { task = "" } = args.input as { task?: string };
-            // Not waited for by the life itself, which it may be about to end.
-            void stop(task).catch((error: unknown) => {
-              failure ??= error;
-            });
-          }
+          const { commandName } = context as { commandName?: string };
+          const { cluster = "", startedBy = "", task = "" } = args.input as Asked;
+          if (commandName === "RunTaskCommand") note(discover(cluster, startedBy));
+          if (commandName === "StopTaskCommand") note(stop(task));
           return answer;
         },
-        // Outside of the injected faults' step: an answer that is lost on the way was given all the same.
-        { step: "deserialize", name: "longshoreTestAgent", priority: "high" },
+        // Below the injected faults: an answer that is lost on the way was given all the same. Nobody has read it here.
+        { step: "deserialize", name: "longshoreTestAgent", priority: "normal" },
       );
     },
     async dispose() {
@@ -209,6 +218,13 @@ export function createEcsAgent(settings: LabSettings, options: { secondMs: numbe
       if (failure !== undefined) throw failure;
     },
   };
+}
+
+/** Of RunTask and StopTask. */
+interface Asked {
+  cluster?: string;
+  startedBy?: string;
+  task?: string;
 }
 
 interface Overrides {

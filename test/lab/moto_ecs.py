@@ -24,10 +24,12 @@ tokens = {}  # (account, cluster, token) -> (the request, the answer's task ARNs
 
 backend = models.EC2ContainerServiceBackend
 handler = responses.EC2ContainerServiceResponse
-plain_describe, plain_requirements = handler.describe_tasks, backend._calculate_task_resource_requirements
+plain_requirements = backend._calculate_task_resource_requirements
 
 
 class ConflictException(ECSException):
+    __module__ = "moto.ecs.exceptions"  # where moto looks for the model of what is thrown
+
     def __init__(self, resource_ids):
         super().__init__("ConflictException", "the clientToken was used with other parameters")
         self.resourceIds = resource_ids
@@ -132,10 +134,12 @@ def describe_tasks(self):
     asked = self._get_param("tasks", [])
     if len(asked) > PAGE:
         raise InvalidParameterException("Tasks cannot be more than 100.")
-    answer = plain_describe(self)
-    known = {task.task_arn for task in answer.result["tasks"]}
-    answer.result["failures"] = [{"arn": arn, "reason": "MISSING"} for arn in asked if arn not in known]
-    return answer
+    # Always with the tags: moto keeps whether they were asked for where all requests share it.
+    self._include_in_response(responses.DESCRIBE_TASKS_TAGS)
+    tasks = self.ecs_backend.describe_tasks(self._get_param("cluster", "default"), asked)
+    known = {task.task_arn for task in tasks}
+    failures = [{"arn": arn, "reason": "MISSING"} for arn in asked if arn not in known]
+    return ActionResult({"tasks": tasks, "failures": failures})
 
 
 def list_tasks(self):

@@ -14,7 +14,7 @@ import { ecsFailure } from "./refusals.ts";
 import { isKept, statusOf, UNKNOWN_STATUS } from "./status.ts";
 import { removeStream, tasksWithLog } from "./streams.ts";
 import { submitTask } from "./submit.ts";
-import { createTasks } from "./tasks.ts";
+import { createTasks, MAX_DESCRIBED } from "./tasks.ts";
 import { createVigil } from "./vigil.ts";
 
 export { latestNews, newsOf, type TaskNews } from "./events.ts";
@@ -47,7 +47,6 @@ export function createEcsRuntime(options: EcsRuntimeOptions, clients: GivenClien
     belongings,
     memory,
     vigil,
-    look,
     findTask,
     pollMs,
     clock,
@@ -132,13 +131,13 @@ export function createEcsRuntime(options: EcsRuntimeOptions, clients: GivenClien
   async function* ownTasks(): AsyncGenerator<[ExternalRef, Task]> {
     const seen = new Set<ExternalRef>();
     const arnOf = (id: string) => clusterArn.replace(":cluster/", ":task/").concat("/", id);
-    for await (const refs of tasks.list("RUNNING")) {
-      for (const ref of refs) seen.add(ref);
-      yield* await lookAll(refs);
-    }
-    for await (const ids of tasksWithLog({ client: await services.logs(), logGroup }, homeId)) {
-      yield* await lookAll(ids.map(arnOf).filter((ref) => !seen.has(ref)));
-    }
+    // All of a kind before the first is given away: whoever reads it may remove what is given, and move the pages.
+    const running = (await Array.fromAsync(tasks.list("RUNNING"))).flat();
+    for (const ref of running) seen.add(ref);
+    const group = { client: await services.logs(), logGroup };
+    const logged = (await Array.fromAsync(tasksWithLog(group, homeId))).flat().map(arnOf);
+    const refs = [...running, ...logged.filter((ref) => !seen.has(ref))];
+    for (let at = 0; at < refs.length; at += MAX_DESCRIBED) yield* await lookAll(refs.slice(at, at + MAX_DESCRIBED));
   }
 
   return {
@@ -215,12 +214,13 @@ export function createEcsRuntime(options: EcsRuntimeOptions, clients: GivenClien
 
     async *list() {
       const names = new Set<string>();
+      const left = await Array.fromAsync(belongings.left());
       for await (const [ref, task] of ownTasks()) {
         names.add(task.startedBy ?? "");
         yield ownedOf(ref, task);
       }
       // Made for a task that was never started, or that ECS has forgotten before they were removed.
-      for await (const { externalName, jobId, attempt } of belongings.left()) {
+      for (const { externalName, jobId, attempt } of left) {
         if (names.has(externalName)) continue;
         const created: RuntimeStatus = { ...UNKNOWN_STATUS, phase: "created" };
         yield { ref: externalName, externalName, jobId, attempt, status: created, kept: false };

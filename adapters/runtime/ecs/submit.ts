@@ -24,8 +24,6 @@ export interface Starter {
   belongings: Belongings;
   memory: Memory;
   vigil: Vigil;
-  /** This home's task, as far as it is known. */
-  look(ref: ExternalRef): Promise<Task | undefined>;
   /** The task behind a name, ended or not. */
   findTask(externalName: string): Promise<ExternalRef | undefined>;
   pollMs: number;
@@ -38,7 +36,7 @@ export interface Starter {
  */
 const TOKEN_LIFE_MS = 55 * 60_000;
 /** Tries of a RunTask whose outcome is unknown or that was one too many, beyond the client's own. */
-const RUN_TRIES = 5;
+const RUN_TRIES = 4;
 
 /** `RuntimeAdapter.submit` for ECS. */
 export async function submitTask(starter: Starter, launch: Launch, signal: AbortSignal): Promise<ExternalRef> {
@@ -155,12 +153,12 @@ async function conflicting(starter: Starter, launch: Launch, thrown: unknown): P
 
 /** Resolves when the command was started. @throws LongshoreError with the reason when it was not. */
 async function untilStarted(
-  { look, vigil, belongings, memory }: Starter,
+  { vigil, belongings, memory }: Starter,
   launch: Launch,
   { ref, signal }: { ref: ExternalRef; signal: AbortSignal },
 ): Promise<ExternalRef> {
-  let task = await look(ref);
-  if (!isDecided(task)) task = await vigil.until(ref, isDecided, signal);
+  // No look of its own: a task takes its time to start, and an answer that fails now must not fail what was started.
+  const task = await vigil.until(ref, isDecided, signal);
   if (task?.startedAt !== undefined) return ref;
   if (task === undefined) {
     const message = "ecs: the task was not to be found any more before it was started";

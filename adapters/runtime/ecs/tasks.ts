@@ -13,7 +13,7 @@ import { STOP_REASON, tagged } from "./names.ts";
 import { ecsFailure } from "./refusals.ts";
 
 /** As many as DescribeTasks takes. */
-const MAX_DESCRIBED = 100;
+export const MAX_DESCRIBED = 100;
 
 /** The tasks of one cluster. Every method throws LongshoreError RUNTIME_UNAVAILABLE or UNKNOWN. */
 export interface Tasks {

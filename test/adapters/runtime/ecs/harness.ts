@@ -1,4 +1,8 @@
-import { CloudWatchLogsClient, CreateLogGroupCommand, DescribeLogStreamsCommand } from "@aws-sdk/client-cloudwatch-logs";
+import {
+  CloudWatchLogsClient,
+  CreateLogGroupCommand,
+  DescribeLogStreamsCommand,
+} from "@aws-sdk/client-cloudwatch-logs";
 import {
   CreateClusterCommand,
   DescribeTasksCommand,
@@ -68,7 +72,8 @@ export async function ecsHarness(tenant: string): Promise<EcsHarness> {
   const clients: ECSClient[] = [];
 
   function make(homeId: string, options: Partial<EcsRuntimeOptions> = {}) {
-    const client = new ECSClient({ ...clientDefaults("ecs"), ...settings });
+    // Two tries of its own: what is tried beyond them is the adapter's.
+    const client = new ECSClient({ ...clientDefaults("ecs"), ...settings, maxAttempts: 2 });
     clients.push(client);
     agent.serve(client);
     const adapter = createEcsRuntime(
