@@ -37,7 +37,9 @@ export function isUncertain(thrown: unknown): boolean {
 
 /** Whether a failed call did nothing and may be made again. */
 export function isThrottled(thrown: unknown): boolean {
-  return !isUncertain(thrown) && awsError("", thrown).code === "UNAVAILABLE";
+  // Elsewhere a throttle, here the end of what the account may have.
+  if (isUncertain(thrown) || awsCode(thrown) === "LimitExceededException") return false;
+  return awsError("", thrown).code === "UNAVAILABLE";
 }
 
 /**
