@@ -17,8 +17,7 @@ import { submitTask } from "./submit.ts";
 import { createTasks, MAX_DESCRIBED } from "./tasks.ts";
 import { createVigil } from "./vigil.ts";
 
-export { latestNews, newsOf, type TaskNews } from "./events.ts";
-export type { EcsRuntimeOptions, Launching } from "./options.ts";
+export type { EcsRuntimeOptions } from "./options.ts";
 
 const DEFAULTS = { pollMs: 3_000, logDelayMs: 3_000, consistencyMs: 30_000 };
 

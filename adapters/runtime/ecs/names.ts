@@ -73,7 +73,7 @@ export function isTaskArn(text: string, { partition, region, account, cluster }:
 }
 
 /** The last part of a task's ARN. */
-export function taskId(arn: string): string {
+function taskId(arn: string): string {
   return arn.slice(arn.lastIndexOf("/") + 1);
 }
 

@@ -1,4 +1,3 @@
-import { LABELS } from "../../../engine/naming.ts";
 import type { RuntimeStatus } from "../../../engine/ports/runtime.ts";
 import { CONTAINER, STOP_REASON } from "./names.ts";
 import { reasonOf } from "./reasons.ts";
@@ -115,7 +114,7 @@ export function sentence(text: string | undefined): string {
 }
 
 /** A time of ECS's as RFC 3339, UTC, milliseconds; null without one. */
-export function timeOf(time: Date | string | undefined): string | null {
+function timeOf(time: Date | string | undefined): string | null {
   const ms = time === undefined ? Number.NaN : new Date(time).getTime();
   return Number.isNaN(ms) ? null : new Date(ms).toISOString();
 }
@@ -125,6 +124,3 @@ export function isKept(policy: string | undefined, status: RuntimeStatus): boole
   if (status.phase !== "exited") return false;
   return policy === "never" || (policy === "onSuccess" && (status.exitCode !== 0 || status.failure !== null));
 }
-
-/** The tag that says how an ended task is treated. */
-export const CLEANUP_TAG = LABELS.cleanup;

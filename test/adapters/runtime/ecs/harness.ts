@@ -55,7 +55,7 @@ export interface EcsHarness extends RuntimeHarness {
   make(homeId: string, options?: Partial<EcsRuntimeOptions>): { adapter: RuntimeAdapter; client: ECSClient };
 }
 
-export const LOG_GROUP = "/longshore/jobs";
+const LOG_GROUP = "/longshore/jobs";
 const PREFIX = "/longshore/attempts/";
 
 /** A cluster of moto's of one's own, and an agent that runs its tasks here. */
