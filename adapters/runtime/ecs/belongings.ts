@@ -11,7 +11,7 @@ import type { Clients } from "./clients.ts";
 import { parameterArn } from "./environment.ts";
 import { attemptOfFamily, familyPrefix } from "./names.ts";
 import type { EcsRuntimeSettings } from "./options.ts";
-import { ecsFailure, refusal } from "./refusals.ts";
+import { ecsFailure, lacksDefinition, refusal } from "./refusals.ts";
 import type { Plan } from "./spec.ts";
 
 /** As many as one call deletes, of either. */
@@ -104,8 +104,8 @@ export function createBelongings(clients: Clients, settings: EcsRuntimeSettings)
 
   /** The names of the parameters of this home that a definition refers to. */
   async function parametersOf(arn: string): Promise<string[]> {
-    const { taskDefinition } = await ecs.send(new DescribeTaskDefinitionCommand({ taskDefinition: arn }));
-    const secrets = taskDefinition?.containerDefinitions?.flatMap((one) => one.secrets ?? []) ?? [];
+    const answer = await unlessGone(ecs.send(new DescribeTaskDefinitionCommand({ taskDefinition: arn })));
+    const secrets = answer?.taskDefinition?.containerDefinitions?.flatMap((one) => one.secrets ?? []) ?? [];
     const own = secrets
       .map(({ valueFrom }) => valueFrom ?? "")
       .filter((valueFrom) => valueFrom.startsWith(ownParameters));
@@ -122,7 +122,9 @@ export function createBelongings(clients: Clients, settings: EcsRuntimeSettings)
   }
 
   async function deleteRevisions(arns: readonly string[]): Promise<void> {
-    for (const taskDefinition of arns) await ecs.send(new DeregisterTaskDefinitionCommand({ taskDefinition }));
+    for (const taskDefinition of arns) {
+      await unlessGone(ecs.send(new DeregisterTaskDefinitionCommand({ taskDefinition })));
+    }
     for (let at = 0; at < arns.length; at += MAX_DELETED) {
       await ecs.send(new DeleteTaskDefinitionsCommand({ taskDefinitions: arns.slice(at, at + MAX_DELETED) }));
     }
@@ -181,4 +183,14 @@ export function createBelongings(clients: Clients, settings: EcsRuntimeSettings)
       }
     },
   };
+}
+
+/** The answer about a definition; undefined when somebody else has removed it meanwhile. */
+async function unlessGone<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (thrown) {
+    if (lacksDefinition(thrown)) return undefined;
+    throw thrown;
+  }
 }

@@ -11,7 +11,6 @@ import {
   ListTasksCommand,
 } from "@aws-sdk/client-ecs";
 import { GetParametersByPathCommand, SSMClient } from "@aws-sdk/client-ssm";
-import { clientDefaults } from "../../../../adapters/aws/client.ts";
 import { createEcsRuntime, type EcsRuntimeOptions } from "../../../../adapters/runtime/ecs/index.ts";
 import type { RuntimeAdapter } from "../../../../engine/ports/runtime.ts";
 import type { RuntimeFacts, RuntimeHarness } from "../../../contracts/runtime-harness.ts";
@@ -61,9 +60,10 @@ const PREFIX = "/longshore/attempts/";
 /** A cluster of moto's of one's own, and an agent that runs its tasks here. */
 export async function ecsHarness(tenant: string): Promise<EcsHarness> {
   const settings = await labSettings("aws", tenant);
-  const ecs = new ECSClient({ ...clientDefaults("ecs"), ...settings });
-  const logs = new CloudWatchLogsClient({ ...clientDefaults("logs"), ...settings });
-  const ssm = new SSMClient({ ...clientDefaults("ssm"), ...settings });
+  // Without Longshore's timeouts: on a busy machine moto is slower than any service, and a second try is another call.
+  const ecs = new ECSClient(settings);
+  const logs = new CloudWatchLogsClient(settings);
+  const ssm = new SSMClient(settings);
   const agent = createEcsAgent(settings, { secondMs: 200 });
   const { cluster } = await ecs.send(new CreateClusterCommand({ clusterName: "jobs" }));
   const clusterArn = cluster?.clusterArn ?? "";
@@ -73,7 +73,7 @@ export async function ecsHarness(tenant: string): Promise<EcsHarness> {
 
   function make(homeId: string, options: Partial<EcsRuntimeOptions> = {}) {
     // Two tries of its own: what is tried beyond them is the adapter's.
-    const client = new ECSClient({ ...clientDefaults("ecs"), ...settings, maxAttempts: 2 });
+    const client = new ECSClient({ ...settings, maxAttempts: 2 });
     clients.push(client);
     agent.serve(client);
     const adapter = createEcsRuntime(

@@ -137,7 +137,7 @@ describeWith("aws", "ecs tasks on moto", () => {
     ]);
 
     await adapter.cancel(ref, 10);
-    await Promise.all([adapter.cleanup(ref), adapter.cleanup(ref)]);
+    await Promise.all(Array.from({ length: 5 }, () => adapter.cleanup(ref)));
     expect(await harness.leftovers(homeId)).toEqual([]);
     await expect(harness.ssm.send(new GetParameterCommand({ Name: Parameters[0]?.Name }))).rejects.toThrow("not found");
   });
@@ -191,9 +191,9 @@ describeWith("aws", "ecs tasks on moto", () => {
       const error = await failureOf(adapter.submit(one, never()));
       expect(error.code).toBe("RUNTIME_UNAVAILABLE");
       faults.remove();
+      expect((await harness.leftovers(homeId)).some((one) => one.startsWith("parameter"))).toBe(true);
       const ref = await adapter.find(one.externalName);
       expect(ref).toMatch(/^arn:/);
-      // Its parameters were left to it.
       await untilLine(adapter, ref!, "ready");
       expect(await adapter.submit(one, never())).toBe(ref);
     }, 30_000);
