@@ -3,5 +3,5 @@ import { describeWith } from "../../../lab/counterparts.ts";
 import { ECS_FACTS, ecsHarness } from "./harness.ts";
 
 describeWith("aws", "ecs", () => {
-  runtimeContract("ecs on moto", ECS_FACTS, () => ecsHarness("310000000001"));
+  runtimeContract("ecs on moto", ECS_FACTS, () => ecsHarness("contract"));
 });

@@ -54,20 +54,20 @@ export interface EcsHarness extends RuntimeHarness {
   make(homeId: string, options?: Partial<EcsRuntimeOptions>): { adapter: RuntimeAdapter; client: ECSClient };
 }
 
-const LOG_GROUP = "/longshore/jobs";
 const PREFIX = "/longshore/attempts/";
 
-/** A cluster of moto's of one's own, and an agent that runs its tasks here. */
-export async function ecsHarness(tenant: string): Promise<EcsHarness> {
-  const settings = await labSettings("aws", tenant);
+/** A cluster of moto's and a log group by a name of one's own, and an agent that runs the cluster's tasks here. */
+export async function ecsHarness(clusterName: string): Promise<EcsHarness> {
+  const settings = await labSettings("aws");
   // Without Longshore's timeouts: on a busy machine moto is slower than any service, and a second try is another call.
   const ecs = new ECSClient(settings);
   const logs = new CloudWatchLogsClient(settings);
   const ssm = new SSMClient(settings);
   const agent = createEcsAgent(settings, { secondMs: 200 });
-  const { cluster } = await ecs.send(new CreateClusterCommand({ clusterName: "jobs" }));
+  const { cluster } = await ecs.send(new CreateClusterCommand({ clusterName }));
   const clusterArn = cluster?.clusterArn ?? "";
-  await logs.send(new CreateLogGroupCommand({ logGroupName: LOG_GROUP }));
+  const logGroupName = `/longshore/${clusterName}`;
+  await logs.send(new CreateLogGroupCommand({ logGroupName }));
   const subnet = await anySubnet(settings);
   const clients: ECSClient[] = [];
 
@@ -83,8 +83,8 @@ export async function ecsHarness(tenant: string): Promise<EcsHarness> {
         launching: { type: "FARGATE", spot: true },
         subnets: [subnet],
         securityGroups: ["sg-jobs"],
-        executionRoleArn: `arn:aws:iam::${tenant}:role/execution`,
-        logGroup: LOG_GROUP,
+        executionRoleArn: "arn:aws:iam::123456789012:role/execution",
+        logGroup: logGroupName,
         parameterPrefix: PREFIX,
         pollMs: 15,
         logDelayMs: 0,
@@ -113,7 +113,7 @@ export async function ecsHarness(tenant: string): Promise<EcsHarness> {
     adapter: (homeId) => make(homeId).adapter,
     async leftovers(homeId) {
       const streams = await logs.send(
-        new DescribeLogStreamsCommand({ logGroupName: LOG_GROUP, logStreamNamePrefix: `longshore/${homeId}/` }),
+        new DescribeLogStreamsCommand({ logGroupName, logStreamNamePrefix: `longshore/${homeId}/` }),
       );
       const { families = [] } = await ecs.send(
         new ListTaskDefinitionFamiliesCommand({ familyPrefix: `longshore_${homeId}_`, status: "ACTIVE" }),

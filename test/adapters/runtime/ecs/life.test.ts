@@ -26,7 +26,7 @@ describeWith("aws", "ecs tasks on moto", () => {
   let made: RuntimeAdapter[] = [];
 
   beforeAll(async () => {
-    harness = await ecsHarness("310000000002");
+    harness = await ecsHarness("life");
   }, 60_000);
   afterEach(async () => {
     for (const one of made) {
@@ -377,7 +377,7 @@ describeWith("aws", "ecs tasks on moto", () => {
   });
 
   it("is not well without its cluster", async () => {
-    const { adapter } = make({ clusterArn: "arn:aws:ecs:us-east-1:310000000002:cluster/none" });
+    const { adapter } = make({ clusterArn: "arn:aws:ecs:us-east-1:123456789012:cluster/none" });
     expect(await adapter.health()).toEqual({ ok: false, message: "the ECS cluster none is MISSING" });
     made = [];
     await adapter.dispose();
