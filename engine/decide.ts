@@ -111,7 +111,7 @@ function apply(draft: Draft, stage: Stage, occurrence: Occurrence): void {
 function dispatch(draft: Draft, stage: Stage, occurrence: Extract<Occurrence, { type: "DISPATCH" }>): void {
   const { token, externalName, logBase } = occurrence;
   if (draft.attempt === null || draft.attempt.attempt !== occurrence.attempt) {
-    draft.startAttempt({ ...newAttempt(draft.job, externalName), token, logBase });
+    draft.startAttempt({ ...newAttempt(draft.job, externalName), token, logBase, dispatchedAt: draft.at });
   } else {
     draft.setAttempt({ token });
   }

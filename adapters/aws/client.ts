@@ -16,8 +16,11 @@ interface Patience {
 // honest answers are a transaction of 100 items (below 0.3 s), a key of KMS (below 0.2 s), and a part of an upload.
 const PATIENCE = {
   dynamodb: { connectMs: 1_000, requestMs: 2_000, attempts: 4 },
+  // A launch of many tasks is throttled for seconds, and a throttled call has done nothing.
+  ecs: { connectMs: 1_000, requestMs: 10_000, attempts: 5 },
   eventbridge: { connectMs: 1_000, requestMs: 3_000, attempts: 3 },
   kms: { connectMs: 1_000, requestMs: 2_000, attempts: 4 },
+  logs: { connectMs: 1_000, requestMs: 5_000, attempts: 4 },
   s3: { connectMs: 2_000, requestMs: 30_000, silentMs: 15_000, attempts: 4 },
   secretsManager: { connectMs: 1_000, requestMs: 3_000, attempts: 4 },
   sfn: { connectMs: 1_000, requestMs: 3_000, attempts: 4 },

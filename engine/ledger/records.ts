@@ -76,6 +76,8 @@ export interface AttemptRecord {
   externalRef: string | null;
   /** The task token to complete when the attempt has ended; replaced when *Run* is tried again. */
   token: string | null;
+  /** When the attempt was dispatched first: from then on its runtime may have been asked to start it. */
+  dispatchedAt?: string;
   startedAt: string | null;
   /** When the spec's timeout is over; null until the start. */
   deadlineAt: string | null;

@@ -73,7 +73,7 @@ async function launch(ctx: EngineContext, { token, ...execution }: RunTask, infl
 }
 
 interface Prepared {
-  launch: Omit<Launch, "report">;
+  launch: Omit<Launch, "report" | "dispatchedAt">;
   mask: (text: string) => string;
 }
 
@@ -143,6 +143,8 @@ async function submit(
 ): Promise<void> {
   const { job } = life;
   const { jobId, attempt } = job;
+  // An attempt that was dispatched by an older version says nothing of it; its job is as old at most.
+  const dispatchedAt = life.attempt?.dispatchedAt ?? job.createdAt;
   const runtime = ctx.runtimes.get(job.runtime);
   const recorder = createRecorder(ctx, life);
   const report = (news: LaunchReport) => {
@@ -154,7 +156,7 @@ async function submit(
   let externalRef: string;
   const asked = { runtime: job.runtime, beganMs: ctx.clock() };
   try {
-    externalRef = await runtime.submit({ ...launch, report }, inflight.signal);
+    externalRef = await runtime.submit({ ...launch, dispatchedAt, report }, inflight.signal);
   } catch (error) {
     const { aborted, reason } = inflight.signal;
     if (aborted && reason === SHUTDOWN) throw error;

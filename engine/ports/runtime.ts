@@ -71,6 +71,11 @@ export interface Launch {
   /** The whole environment: `spec.env` and the resolved secrets. */
   env: Record<string, string>;
   registryAuth?: RegistryAuth;
+  /**
+   * RFC 3339: when the attempt was dispatched first, so when its runtime may have been asked for the first time. A runtime
+   * that remembers only for a while what it was asked must not be asked again later; see `submit`.
+   */
+  dispatchedAt: string;
   /** Values to mask wherever the runtime itself writes lines to a disk of Longshore's. */
   secretValues: readonly string[];
   report(report: LaunchReport): void;
@@ -140,10 +145,13 @@ export interface RuntimeAdapter {
    * Starts the attempt, or finds the one start that was made before under the same name (labels checked): idempotent,
    * also when that one has already ended. Resolves when the command was started. Leaves nothing behind when it throws
    * or when `signal` aborts (it then throws the signal's reason), except a resource that `cleanup` would find by name.
+   * Where nobody can tell any more whether the start was made, it throws RUNTIME_UNAVAILABLE and starts nothing.
    * @throws LongshoreError AUTH, NOT_FOUND, IMAGE_PULL, RUNTIME_UNAVAILABLE, VALIDATION or UNKNOWN.
    */
   submit(launch: Launch, signal: AbortSignal): Promise<ExternalRef>;
   status(ref: ExternalRef): Promise<RuntimeStatus>;
+  /** As `status`, of many at once, where the runtime can tell it in fewer calls. */
+  statusMany?(refs: readonly ExternalRef[]): Promise<Map<ExternalRef, RuntimeStatus>>;
   /** Asks the command to end, kills it after the grace; resolves when it has ended. False: it had already ended. */
   cancel(ref: ExternalRef, graceSeconds: number): Promise<boolean>;
   /**

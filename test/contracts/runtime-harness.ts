@@ -74,6 +74,7 @@ export interface LaunchOverrides {
   jobId?: JobId;
   attempt?: number;
   externalName?: string;
+  dispatchedAt?: string;
   report?: Launch["report"];
 }
 
@@ -96,6 +97,7 @@ export function launchOf(facts: RuntimeFacts, act: Act, overrides: LaunchOverrid
     externalName: overrides.externalName ?? externalName(jobId, spec.name, attempt),
     spec,
     env: { ...program.env, ...overrides.env },
+    dispatchedAt: overrides.dispatchedAt ?? new Date().toISOString(),
     secretValues: overrides.secretValues ?? [],
     report: overrides.report ?? (() => undefined),
   };

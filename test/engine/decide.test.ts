@@ -292,6 +292,7 @@ describe("one attempt", () => {
       externalName: "name-a1",
       externalRef: "ref-1",
       token: null,
+      dispatchedAt: at(0),
       startedAt: at(10),
       deadlineAt: at(70),
       stop: null,

@@ -90,6 +90,8 @@ for action in (
 ):
     setattr(handler, action, isolated(getattr(handler, action)))
 
+import moto_ecs  # its ECS, mended there
+
 if __name__ == "__main__":
     from moto.server import main
 

@@ -220,6 +220,29 @@ describe("a second run of an attempt", () => {
     expect([...world.starts.values()]).toEqual([1]);
   });
 
+  test("tells the runtime when the first was dispatched, however late it comes itself", async () => {
+    const task = await admitted(world, {}, FOREVER);
+    const { submit } = world.runtime;
+    const told: string[] = [];
+    world.runtime.submit = (launch, signal) => {
+      told.push(launch.dispatchedAt);
+      launch.report({ phase: "creating" });
+      if (told.length < 3) throw new Error("killed");
+      return submit(launch, signal);
+    };
+    // Not when the job was submitted.
+    world.ledger.nowMs += 60_000;
+    const firstMs = world.ledger.nowMs;
+    world.runtime.find = async () => {
+      throw new Error("killed");
+    };
+    for (let run = 1; run <= 3; run++) {
+      await launchAttempt(world.ctx, task).catch((error: Error) => expect(error.message).toBe("killed"));
+      world.ledger.nowMs += 600_000;
+    }
+    expect(told).toEqual(Array(3).fill(new Date(firstMs).toISOString()));
+  });
+
   test("after a restart takes the start's time from the runtime", async () => {
     const task = await admitted(world, {}, FOREVER);
     const startedMs = world.ledger.nowMs;

@@ -16,6 +16,7 @@ const launch = (more: Partial<Launch> = {}): Launch => ({
   externalName: "longshore-0000000000-x-a1",
   spec: parseJobSpec({ name: "x", image: "reg.example/team/box:1", command: ["/bin/tool"], workdir: "/work" }),
   env: { DB: "hunter2-hunter2", SHORT: "1" },
+  dispatchedAt: "2026-01-01T00:00:00.000Z",
   secretValues: [],
   report: () => undefined,
   ...more,

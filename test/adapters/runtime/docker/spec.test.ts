@@ -28,6 +28,7 @@ function launch(spec: Partial<JobSpecInput> = {}, env: Record<string, string> = 
     externalName: "longshore-0000000000-x-a2",
     spec: parseJobSpec({ name: "x", image: "box", ...spec }),
     env,
+    dispatchedAt: "2026-01-01T00:00:00.000Z",
     secretValues: [],
     report: () => undefined,
   };
