@@ -113,7 +113,9 @@ function dispatch(draft: Draft, stage: Stage, occurrence: Extract<Occurrence, { 
   if (draft.attempt === null || draft.attempt.attempt !== occurrence.attempt) {
     draft.startAttempt({ ...newAttempt(draft.job, externalName), token, logBase, dispatchedAt: draft.at });
   } else {
-    draft.setAttempt({ token });
+    // One that was deferred is handed to its runtime for the first time again: nothing of it was started.
+    const isFirst = stage === "admitted" && draft.attempt.token === null;
+    draft.setAttempt(isFirst ? { token, dispatchedAt: draft.at } : { token });
   }
   if (stage === "collecting") draft.effect("complete-token");
   if (stage !== "admitted") return;

@@ -76,7 +76,7 @@ export interface AttemptRecord {
   externalRef: string | null;
   /** The task token to complete when the attempt has ended; replaced when *Run* is tried again. */
   token: string | null;
-  /** When the attempt was dispatched first: from then on its runtime may have been asked to start it. */
+  /** When the attempt was dispatched first, since it was last deferred: from then on its runtime may have been asked. */
   dispatchedAt?: string;
   startedAt: string | null;
   /** When the spec's timeout is over; null until the start. */

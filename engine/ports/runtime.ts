@@ -72,8 +72,9 @@ export interface Launch {
   env: Record<string, string>;
   registryAuth?: RegistryAuth;
   /**
-   * RFC 3339: when the attempt was dispatched first, so when its runtime may have been asked for the first time. A runtime
-   * that remembers only for a while what it was asked must not be asked again later; see `submit`.
+   * RFC 3339: when the attempt was dispatched first, so when its runtime may have been asked for the first time; after a
+   * deferral, which says that nothing was started, when it was dispatched again. A runtime that remembers only for a
+   * while what it was asked must not be asked again later; see `submit`.
    */
   dispatchedAt: string;
   /** Values to mask wherever the runtime itself writes lines to a disk of Longshore's. */
@@ -145,7 +146,8 @@ export interface RuntimeAdapter {
    * Starts the attempt, or finds the one start that was made before under the same name (labels checked): idempotent,
    * also when that one has already ended. Resolves when the command was started. Leaves nothing behind when it throws
    * or when `signal` aborts (it then throws the signal's reason), except a resource that `cleanup` would find by name.
-   * Where nobody can tell any more whether the start was made, it throws RUNTIME_UNAVAILABLE and starts nothing.
+   * Where nobody can tell any more whether the start was made, it throws UNKNOWN and starts nothing: the attempt fails.
+   * After RUNTIME_UNAVAILABLE it may be asked to submit the same attempt again.
    * @throws LongshoreError AUTH, NOT_FOUND, IMAGE_PULL, RUNTIME_UNAVAILABLE, VALIDATION or UNKNOWN.
    */
   submit(launch: Launch, signal: AbortSignal): Promise<ExternalRef>;

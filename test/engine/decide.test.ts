@@ -576,6 +576,14 @@ describe("a launch that is deferred", () => {
     expect([once.job.refusals, again(once, true).job.refusals, again(once, false).job.refusals]).toEqual([1, 2, 0]);
   });
 
+  test("is dispatched first when it comes again, and not when that dispatch is repeated", () => {
+    const dispatchedAt = (life: Life, seconds: number) =>
+      decide(life, occurrences().DISPATCH, Date.parse(at(seconds))).life;
+    const again = dispatchedAt(decide(deferred().life, occurrences().ADMIT, NOW).life, 3600);
+    expect(again.attempt).toMatchObject({ token: "token-1", dispatchedAt: at(3600) });
+    expect(dispatchedAt(again, 7200).attempt).toMatchObject({ dispatchedAt: at(3600) });
+  });
+
   test("goes on in its next execution as if it were the first", () => {
     const rest = ["ADMIT", "DISPATCH", "PULL", "CREATE", "START", "EXIT", "FINISH", "CLEAN"] as const;
     const { life } = decideInTurn(

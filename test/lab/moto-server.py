@@ -90,6 +90,7 @@ for action in (
 ):
     setattr(handler, action, isolated(getattr(handler, action)))
 
+sys.dont_write_bytecode = True  # not beside the sources
 import moto_ecs  # its ECS, mended there
 
 if __name__ == "__main__":

@@ -102,7 +102,8 @@ async function whatIsLeft({ findTask }: Starter, launch: Launch): Promise<Extern
   const ref = await findTask(launch.externalName);
   if (ref !== undefined) return ref;
   const message = "ecs: whether the task was started cannot be told any more";
-  throw new LongshoreError("RUNTIME_UNAVAILABLE", message, { providerCode: "CLIENT_TOKEN_EXPIRED" });
+  // Not RUNTIME_UNAVAILABLE: the attempt would be deferred, and started by the next launch.
+  throw new LongshoreError("UNKNOWN", message, { providerCode: "CLIENT_TOKEN_EXPIRED" });
 }
 
 interface Run {

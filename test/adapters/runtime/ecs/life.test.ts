@@ -204,7 +204,7 @@ describeWith("aws", "ecs tasks on moto", () => {
       const dispatchedAt = new Date(Date.now() - 56 * 60_000).toISOString();
       const lost = launch(shell("echo never"), { dispatchedAt });
       const error = await failureOf(adapter.submit(lost, never()));
-      expect(error).toMatchObject({ code: "RUNTIME_UNAVAILABLE", providerCode: "CLIENT_TOKEN_EXPIRED" });
+      expect(error).toMatchObject({ code: "UNKNOWN", providerCode: "CLIENT_TOKEN_EXPIRED" });
       expect(startsOf(faults.calls())).toBe(0);
 
       for (const script of ["sleep 1000", "exit 5"]) {
