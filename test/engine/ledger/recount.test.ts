@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type JobId, mintJobId } from "../../../engine/ids.ts";
 import { accept } from "../../../engine/ledger/accept.ts";
 import { advance } from "../../../engine/ledger/advance.ts";
+import { publishAccepted, publishStaged } from "../../../engine/ledger/batch.ts";
 import { concurrencyKey, laneKey, queueKey, slotsKey } from "../../../engine/ledger/keys.ts";
 import { readLanes } from "../../../engine/ledger/lanes.ts";
 import { park } from "../../../engine/ledger/park.ts";
@@ -125,6 +126,42 @@ describe("recount", () => {
     await acceptJob(ledger, { runtime: "gone" });
     await admit(await acceptJob(ledger, { runtime: "gone" }));
     expect(await recount(ledger, [...RUNTIMES, "gone"])).toEqual({ corrections: [], settled: true });
+  });
+});
+
+describe("recount of an accepted batch whose submitter died before its jobs were published", () => {
+  async function acceptedUnpublished() {
+    const all = Array.from({ length: 30 }, () => submission(ledger, { runtime: "stub" }));
+    const dies: typeof ledger.table.commit = async (changes) => {
+      if (changes.some((change) => change.kind === "put" && change.guard?.equals?.stagedIn !== undefined))
+        throw new Error("the process died");
+      await ledger.table.commit(changes);
+    };
+    const table = { ...ledger.table, commit: dies };
+    await expect(accept({ ...ledger, table }, all, null)).rejects.toThrow("the process died");
+    return all.map(({ job }) => job.jobId);
+  }
+  const queued = async () => (await asStored()).queue.reduce((sum, n) => sum + n, 0);
+
+  test("leaves them their places in the queue", async () => {
+    await populate();
+    const before = await queued();
+    await acceptedUnpublished();
+    expect(await count()).toEqual({ corrections: [], settled: true });
+    expect(await queued()).toBe(before + 30);
+  });
+
+  test("counts each once that is published meanwhile", async () => {
+    const jobIds = await acceptedUnpublished();
+    beforeQuery = async ({ pk }) => {
+      if (pk === "ACTIVE") await publishStaged(ledger, jobIds.slice(0, 10));
+      if (pk.startsWith("WAITING#")) await publishStaged(ledger, jobIds.slice(10, 20));
+    };
+    expect((await count()).corrections).toEqual([]);
+    beforeQuery = async () => undefined;
+    await publishAccepted(ledger);
+    expect(await asStored()).toEqual(await asCounted());
+    expect(await queued()).toBe(30);
   });
 });
 

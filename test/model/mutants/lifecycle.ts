@@ -5,8 +5,8 @@ export const LIFECYCLE_MUTANTS: readonly Mutant[] = [
   {
     name: "late-news-applied",
     breaks: "news of an older attempt are taken for news of the current one",
-    search: 'return occurrence.type !== "CANCEL" && occurrence.attempt !== job.attempt;',
-    replace: 'return occurrence.type !== "CANCEL" && occurrence.attempt > job.attempt;',
+    search: "  return occurrence.attempt !== job.attempt;",
+    replace: "  return occurrence.attempt > job.attempt;",
   },
   {
     name: "requeued-before-clean",
