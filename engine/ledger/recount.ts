@@ -163,7 +163,16 @@ async function readAll(ledger: Ledger, scope: Scope): Promise<{ readings: Readin
     if (key === undefined || (sum !== undefined && !sum.isIn(scope))) return [];
     return [compare({ key, was: was?.item, is: is?.item, sum: sum?.numbers })];
   });
-  return { readings, scope: { ...scope, ...found }, jobs: count };
+  return { readings: withMoves(readings), scope: { ...scope, ...found }, jobs: count };
+}
+
+/**
+ * A job that goes behind its concurrency key or comes back changes its lane's counter and not the queue's, and may have
+ * been read in both places or in none.
+ */
+function withMoves(readings: Reading[]): Reading[] {
+  if (!readings.some(({ key, disturbed }) => disturbed && key.pk.startsWith("LANES#"))) return readings;
+  return readings.map((reading) => (reading.key.pk.startsWith("QUEUE#") ? { ...reading, disturbed: true } : reading));
 }
 
 function compare(look: { key: Key; was: Item | undefined; is: Item | undefined; sum: Numbers | undefined }): Reading {

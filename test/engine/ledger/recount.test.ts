@@ -3,8 +3,9 @@ import { type JobId, mintJobId } from "../../../engine/ids.ts";
 import { accept } from "../../../engine/ledger/accept.ts";
 import { advance } from "../../../engine/ledger/advance.ts";
 import { publishAccepted, publishStaged } from "../../../engine/ledger/batch.ts";
+import { jobItem } from "../../../engine/ledger/items.ts";
 import { concurrencyKey, laneKey, queueKey, slotsKey } from "../../../engine/ledger/keys.ts";
-import { readLanes } from "../../../engine/ledger/lanes.ts";
+import { laneChanges, readLanes } from "../../../engine/ledger/lanes.ts";
 import { park } from "../../../engine/ledger/park.ts";
 import { readLife } from "../../../engine/ledger/read.ts";
 import type { JobRecord } from "../../../engine/ledger/records.ts";
@@ -207,6 +208,24 @@ describe("recount while jobs move", () => {
     expect(looks).toBeGreaterThan(1);
     expect(corrections).toEqual([]);
     expect(await asStored()).toEqual(await asCounted());
+  });
+
+  test("counts a job once in the queue that comes back from behind its key meanwhile, look after look", async () => {
+    const jobId = await acceptJob(ledger, { runtime: "stub", concurrencyKey: "k" });
+    const put = async (parked: boolean) => {
+      const before = await jobOf(jobId);
+      if (before.parked === parked) return;
+      const after = { ...before, parked, version: before.version + 1 };
+      const item = { kind: "put" as const, item: jobItem(after), guard: { equals: { version: before.version } } };
+      await ledger.sqlite.commit([item, ...laneChanges(ledger, [{ before, after }])]);
+    };
+    const stored = (await asStored()).queue;
+    beforeQuery = async ({ pk }) => {
+      if (pk === "ACTIVE") await put(true);
+      if (pk.startsWith("WAITING#stub")) await put(false);
+    };
+    expect((await count()).corrections).toEqual([]);
+    expect((await asStored()).queue).toEqual(stored);
   });
 
   test("believes nothing that only one look has seen: an index may lag", async () => {

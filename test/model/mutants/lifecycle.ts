@@ -75,4 +75,10 @@ export const LIFECYCLE_MUTANTS: readonly Mutant[] = [
     search: "draft.setJob({ generation: draft.job.generation + 1 });",
     replace: "draft.setJob({ generation: draft.job.generation });",
   },
+  {
+    name: "deferred-and-kept-its-token",
+    breaks: "a deferred attempt counts as one that was handed to the runtime",
+    search: 'draft.setAttempt({ token: null });\n  draft.setJob({\n    status: "PENDING"',
+    replace: 'draft.setJob({\n    status: "PENDING"',
+  },
 ];
