@@ -5,11 +5,12 @@ export type JobId = string & { readonly __brand: "JobId" };
 
 const JOB_ID = /^job_[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
 
-const RANDOM_POOL_BYTES = 1024;
+/** The random part of a ULID has so many characters. */
+const RANDOM_CHARACTERS = 16;
 
-/** Numbers from 0 to below 1 in steps of 1/256, from the system's own randomness, which is asked for many at once. */
-function pooledRandom(): () => number {
-  const pool = new Uint8Array(RANDOM_POOL_BYTES);
+/** Numbers from 0 to below 1 in steps of 1/256, from the system's own randomness, which is asked once for a whole ULID. */
+function randomForUlids(): () => number {
+  const pool = new Uint8Array(RANDOM_CHARACTERS);
   let next = pool.length;
   return () => {
     if (next === pool.length) {
@@ -22,7 +23,7 @@ function pooledRandom(): () => number {
 
 // Ids of one process never go back, so that jobs submitted in one millisecond are listed in the order they came in.
 // A ULID takes 5 bits a character, which 1/256 holds exactly.
-const monotonicUlid = monotonicFactory(pooledRandom());
+const monotonicUlid = monotonicFactory(randomForUlids());
 
 /** Mints a job id from the time (milliseconds since the epoch). */
 export function mintJobId(nowMs: number): JobId {

@@ -8,5 +8,9 @@ export async function installPackages(): Promise<void> {
   // npm writes it last.
   const installed = join(import.meta.dirname, "node_modules/.package-lock.json");
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
-  await run({ program: "npm", args: ["ci", "--ignore-scripts", "--prefix", import.meta.dirname] });
+  // Not `ci`: it refuses a lock file without the packages of other platforms, which not every registry has.
+  await run({
+    program: "npm",
+    args: ["install", "--no-save", "--ignore-scripts", "--prefix", import.meta.dirname],
+  });
 }

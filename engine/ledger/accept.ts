@@ -199,7 +199,7 @@ function batchRecords({ clock }: Ledger, submissions: Submission[], queueShard: 
   const jobIds = submissions.map(({ job }) => job.jobId);
   const ttl = Math.ceil(clock() / 1000) + BATCH_SECONDS;
   const batchId = submissions[0]?.job.jobId ?? "";
-  const note = { ...unpublishedKey(batchId), jobIds, index2: unpublishedIndex(batchId), ttl };
+  const note = { ...unpublishedKey(batchId), jobIds, queueShard, index2: unpublishedIndex(batchId), ttl };
   return [
     { kind: "put", item: { ...batchKey(batchId), jobIds, queueShard, ttl }, guard: { exists: false } },
     { kind: "put", item: note },

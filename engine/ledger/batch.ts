@@ -28,11 +28,26 @@ export async function publishBatch(ledger: Ledger, jobIds: string[]): Promise<vo
 
 /** Publishes what was accepted and not published: its submitter died, and the change feed has lost the record. */
 export async function publishAccepted(ledger: Ledger): Promise<void> {
+  for await (const { jobIds } of readUnpublished(ledger)) await publishBatch(ledger, jobIds);
+}
+
+/** The accepted jobs that are not published yet, by their ids, each with the shard of the queue that it counts on. */
+export async function readStagedJobs(ledger: Ledger): Promise<Map<string, number>> {
+  const staged = new Map<string, number>();
+  for await (const { jobIds, queueShard } of readUnpublished(ledger)) {
+    const items = await Promise.all(jobIds.map((jobId) => ledger.table.get(jobKey(jobId))));
+    for (const item of items) if (item?.stagedIn !== undefined) staged.set(String(item.jobId), queueShard);
+  }
+  return staged;
+}
+
+async function* readUnpublished({ table }: Ledger): AsyncGenerator<{ jobIds: string[]; queueShard: number }> {
   let cursor: string | undefined;
   do {
     const query = { index: "index2" as const, pk: UNPUBLISHED_PARTITION };
-    const page: Page = await ledger.table.query(cursor === undefined ? query : { ...query, cursor });
-    for (const { jobIds } of page.items) await publishBatch(ledger, jobIds as string[]);
+    const page: Page = await table.query(cursor === undefined ? query : { ...query, cursor });
+    for (const { jobIds, queueShard } of page.items)
+      yield { jobIds: jobIds as string[], queueShard: queueShard as number };
     cursor = page.cursor;
   } while (cursor !== undefined);
 }

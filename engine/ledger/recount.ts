@@ -1,5 +1,6 @@
 import { type Change, ConflictError, type Item, type Key } from "../ports/table.ts";
 import { nextTurn } from "../turn.ts";
+import { readStagedJobs } from "./batch.ts";
 import {
   ACTIVE_PARTITION,
   concurrencyKey,
@@ -131,6 +132,8 @@ interface Scope {
 /** One look: the counters, the jobs, and the counters again. */
 async function readAll(ledger: Ledger, scope: Scope): Promise<{ readings: Reading[]; scope: Scope; jobs: number }> {
   const before = await readCounters(ledger, scope);
+  // Before the others: one that is published meanwhile is found among them, or counts as it was.
+  const staged = await readStagedJobs(ledger);
   const sums = new Map<string, Sum>();
   let count = 0;
   const found = { runtimes: new Set(scope.runtimes), keys: new Set(scope.keys) };
@@ -143,6 +146,7 @@ async function readAll(ledger: Ledger, scope: Scope): Promise<{ readings: Readin
     for await (const jobs of readPlace(ledger, place)) {
       count += jobs.length;
       for (const job of jobs) {
+        staged.delete(job.jobId);
         tally(sums, job);
         found.runtimes.add(job.runtime);
         if (job.concurrencyKey !== null) found.keys.add(job.concurrencyKey);
@@ -150,6 +154,7 @@ async function readAll(ledger: Ledger, scope: Scope): Promise<{ readings: Readin
       if (!scope.undisturbed) await nextTurn();
     }
   }
+  for (const shard of staged.values()) addTo(sums, { key: queueKey(shard), numbers: { count: 1 }, isIn: () => true });
   const after = await readCounters(ledger, scope);
   const ids = new Set([...before.items.keys(), ...after.items.keys(), ...sums.keys()]);
   const readings = [...ids].flatMap((id): Reading[] => {
@@ -158,7 +163,16 @@ async function readAll(ledger: Ledger, scope: Scope): Promise<{ readings: Readin
     if (key === undefined || (sum !== undefined && !sum.isIn(scope))) return [];
     return [compare({ key, was: was?.item, is: is?.item, sum: sum?.numbers })];
   });
-  return { readings, scope: { ...scope, ...found }, jobs: count };
+  return { readings: withMoves(readings), scope: { ...scope, ...found }, jobs: count };
+}
+
+/**
+ * A job that goes behind its concurrency key or comes back changes its lane's counter and not the queue's, and may have
+ * been read in both places or in none.
+ */
+function withMoves(readings: Reading[]): Reading[] {
+  if (!readings.some(({ key, disturbed }) => disturbed && key.pk.startsWith("LANES#"))) return readings;
+  return readings.map((reading) => (reading.key.pk.startsWith("QUEUE#") ? { ...reading, disturbed: true } : reading));
 }
 
 function compare(look: { key: Key; was: Item | undefined; is: Item | undefined; sum: Numbers | undefined }): Reading {
@@ -206,16 +220,18 @@ async function readCounters(ledger: Ledger, { runtimes, keys }: Scope): Promise<
 function tally(sums: Map<string, Sum>, job: JobRecord): void {
   const { runtime, concurrencyKey: name } = job;
   const ofRuntime = (scope: Scope) => scope.runtimes.has(runtime);
-  const add = (key: Key, numbers: Numbers, isIn = ofRuntime) => {
-    const id = `${key.pk} ${key.sk}`;
-    const sum = sums.get(id) ?? { key, numbers: {}, isIn };
-    for (const [name, n] of Object.entries(numbers)) sum.numbers[name] = (sum.numbers[name] ?? 0) + n;
-    sums.set(id, sum);
-  };
+  const add = (key: Key, numbers: Numbers, isIn = ofRuntime) => addTo(sums, { key, numbers, isIn });
   if (job.queueShard !== null) add(queueKey(job.queueShard), { count: 1 }, () => true);
   if (job.slotShard !== null) {
     add(slotsKey(runtime, job.slotShard), { count: 1 });
     if (name !== null) add(concurrencyKey(name), { count: 1 }, (scope) => scope.keys.has(name));
   }
   for (const { shard, ...counts } of laneShares(job)) add(laneKey(runtime, job.lane, shard), { ...counts });
+}
+
+function addTo(sums: Map<string, Sum>, { key, numbers, isIn }: Sum): void {
+  const id = `${key.pk} ${key.sk}`;
+  const sum = sums.get(id) ?? { key, numbers: {}, isIn };
+  for (const [name, n] of Object.entries(numbers)) sum.numbers[name] = (sum.numbers[name] ?? 0) + n;
+  sums.set(id, sum);
 }

@@ -41,7 +41,9 @@ export function begin(work: Promise<unknown>): void {
 /** Submits plans under a new label: one alone, several as a batch. */
 export function submit(asked: Asked, world: World, { plans, key }: { plans: JobPlan[]; key: string | null }): void {
   const label = `s${asked.submits.size + 1}`;
-  const one: Submit = { label, plans, key, answer: null };
+  // A runtime that does not answer disturbs all who wait for it, and it takes a sweep to see that it is back.
+  const calm = plans.map((plan) => (plan.fail === "RUNTIME_UNAVAILABLE" ? { ...plan, fail: null } : plan));
+  const one: Submit = { label, plans: asked.disturbed ? plans : calm, key, answer: null };
   asked.submits.set(label, one);
   begin(send(world, one));
 }

@@ -19,7 +19,7 @@ export function checkEnd(world: World, asked: Asked): void {
       checkJob(world, seen, job);
     }
   }
-  checkPlaces(world, records);
+  for (const name of leftBehind(world)) invariants.fail(`${name} was left on the runtime`);
   for (const submit of asked.submits.values()) {
     checkSubmit(
       world,
@@ -58,25 +58,29 @@ function checkAttempt({ table, invariants, places }: World, job: JobRecord, atte
   // A job that was cancelled before its attempt began has no record of it.
   if (record === undefined) return;
   const fail = (text: string) => invariants.fail(`${job.jobId}#${attempt} ${text}`);
+  // One that waits again has given its token back: a cancel then ends the job alone.
+  const deferred = record.token === null && record.startedAt === null && job.status === "CANCELLED";
+  if (record.exit === null && deferred) return;
   if (record.exit === null) return fail("has no end on record");
   if (record.token !== null) fail("still has a token");
-  const isKept =
-    attempt === job.attempt && (job.cleanup === "never" || (job.cleanup === "onSuccess" && job.status !== "SUCCEEDED"));
-  if (!isKept && table.peek(masksKey(job.jobId, attempt)) !== undefined) fail("still has the values to mask");
+  if (!(attempt === job.attempt && isKept(job)) && table.peek(masksKey(job.jobId, attempt)) !== undefined)
+    fail("still has the values to mask");
   const truth = places.map((place) => place.truth(record.externalName)).find((status) => status !== undefined);
   if (truth !== undefined && record.exit.failure === null && record.exit.exitCode !== truth.exitCode)
     fail(`ended with ${truth.exitCode}, its record says ${record.exit.exitCode}`);
 }
 
-/** Nothing is left but what is kept on purpose, and that has ended. */
-function checkPlaces({ places, invariants }: World, records: ReadonlyMap<string, JobRecord>): void {
-  const kept = new Set(
-    [...records.values()]
-      .filter(({ cleanup, status }) => cleanup === "never" || (cleanup === "onSuccess" && status !== "SUCCEEDED"))
-      .map(({ externalName }) => externalName),
+/** What is on the runtimes and is not kept on purpose. */
+export function leftBehind({ places, invariants, table }: World): string[] {
+  const jobs = [...invariants.jobs.keys()].map(
+    (jobId) => table.peek(jobKey(jobId)) as unknown as JobRecord | undefined,
   );
-  for (const place of places)
-    for (const name of place.names()) if (!kept.has(name)) invariants.fail(`${name} was left on the runtime`);
+  const kept = new Set(jobs.filter((job) => job !== undefined && isKept(job)).map((job) => job?.externalName));
+  return places.flatMap((place) => place.names()).filter((name) => !kept.has(name));
+}
+
+function isKept({ cleanup, status }: JobRecord): boolean {
+  return cleanup === "never" || (cleanup === "onSuccess" && status !== "SUCCEEDED");
 }
 
 function checkSubmit({ invariants }: World, { label, plans, key, answer }: Submit, accepted: Seen[]): void {

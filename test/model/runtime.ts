@@ -58,10 +58,13 @@ const CREATED: RuntimeStatus = {
 };
 /** The place itself lets a command run as long as it likes: its timeout is Longshore's duty. */
 const FOREVER_SECONDS = 10_000_000;
+/** How many launches of an attempt are not answered whose plan says so. */
+const UNANSWERED = 3;
 
 export function createPlace({ name, sim, ownership, maxConcurrent, onStart }: PlaceOptions): Place {
   const stub = createStubRuntime({ homeId: "home", clock: sim.nowMs, maxConcurrent });
   const created = new Map<string, Resource>();
+  const tries = new Map<string, number>();
   const truths = new Map<string, RuntimeStatus>();
   const known = new Map<string, { jobId: string; attempt: number }>();
 
@@ -80,7 +83,12 @@ export function createPlace({ name, sim, ownership, maxConcurrent, onStart }: Pl
     signal.throwIfAborted();
     const { externalName, jobId, attempt } = launch;
     const isNew = !known.has(externalName);
-    const unbounded = { ...launch, spec: { ...launch.spec, timeoutSeconds: FOREVER_SECONDS } };
+    const tried = tries.get(externalName) ?? 0;
+    tries.set(externalName, tried + 1);
+    // A job waits for ever for a runtime that never answers: this one comes back.
+    const isBack = launch.env.STUB_FAIL === "RUNTIME_UNAVAILABLE" && tried >= UNANSWERED;
+    const env = isBack ? { ...launch.env, STUB_FAIL_ATTEMPTS: "0" } : launch.env;
+    const unbounded = { ...launch, env, spec: { ...launch.spec, timeoutSeconds: FOREVER_SECONDS } };
     if (!isNew) return await outside(() => stub.submit(unbounded, signal));
     // Noted in the same moment in which the stub starts it, which it does before it first waits.
     const submitted = outside(() => stub.submit(unbounded, signal));

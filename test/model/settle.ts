@@ -2,6 +2,7 @@ import { jobKey } from "../../engine/ledger/keys.ts";
 import type { JobRecord } from "../../engine/ledger/records.ts";
 import { isTerminal } from "../../engine/states.ts";
 import { checkStep, happen, happenUntil } from "./check-step.ts";
+import { leftBehind } from "./final.ts";
 import type { Seen } from "./invariants.ts";
 import { QUIET_MS } from "./model-command.ts";
 import { NO_FAULTS } from "./ports.ts";
@@ -29,7 +30,8 @@ export async function settle(world: World): Promise<void> {
     const done = isDone(world);
     world.sweep(QUIET_MS).catch(() => undefined);
     await happenUntil(world, sim.nowMs());
-    if (done) return;
+    // A sweep may have left it to another one, which died: then its lease has to expire first.
+    if (done && leftBehind(world).length === 0) return;
     if (sim.nowMs() - begunMs > PROMPT_MS) checkPrompt(world, prompt);
   }
 }

@@ -74,7 +74,7 @@ describeWith("docker", "a local home whose Docker is stopped and started under l
         }, WAIT);
         expect(job).toMatchObject({ status: "PENDING", phase: "queued", attempt: 1, startedAt: null, error: null });
         expect(job.waitReason?.message).toMatch(
-          /^docker does not answer \(Docker does not answer: .+\); it is asked again from /,
+          /^docker does not answer \(Docker (does not answer: .+|is shutting down, .+)\); it is asked again from /,
         );
         expect(Date.parse(job.waitReason?.since ?? "")).toBeGreaterThanOrEqual(Date.parse(job.createdAt));
       }

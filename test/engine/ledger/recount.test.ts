@@ -2,8 +2,10 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type JobId, mintJobId } from "../../../engine/ids.ts";
 import { accept } from "../../../engine/ledger/accept.ts";
 import { advance } from "../../../engine/ledger/advance.ts";
+import { publishAccepted, publishStaged } from "../../../engine/ledger/batch.ts";
+import { jobItem } from "../../../engine/ledger/items.ts";
 import { concurrencyKey, laneKey, queueKey, slotsKey } from "../../../engine/ledger/keys.ts";
-import { readLanes } from "../../../engine/ledger/lanes.ts";
+import { laneChanges, readLanes } from "../../../engine/ledger/lanes.ts";
 import { park } from "../../../engine/ledger/park.ts";
 import { readLife } from "../../../engine/ledger/read.ts";
 import type { JobRecord } from "../../../engine/ledger/records.ts";
@@ -128,6 +130,42 @@ describe("recount", () => {
   });
 });
 
+describe("recount of an accepted batch whose submitter died before its jobs were published", () => {
+  async function acceptedUnpublished() {
+    const all = Array.from({ length: 30 }, () => submission(ledger, { runtime: "stub" }));
+    const dies: typeof ledger.table.commit = async (changes) => {
+      if (changes.some((change) => change.kind === "put" && change.guard?.equals?.stagedIn !== undefined))
+        throw new Error("the process died");
+      await ledger.table.commit(changes);
+    };
+    const table = { ...ledger.table, commit: dies };
+    await expect(accept({ ...ledger, table }, all, null)).rejects.toThrow("the process died");
+    return all.map(({ job }) => job.jobId);
+  }
+  const queued = async () => (await asStored()).queue.reduce((sum, n) => sum + n, 0);
+
+  test("leaves them their places in the queue", async () => {
+    await populate();
+    const before = await queued();
+    await acceptedUnpublished();
+    expect(await count()).toEqual({ corrections: [], settled: true });
+    expect(await queued()).toBe(before + 30);
+  });
+
+  test("counts each once that is published meanwhile", async () => {
+    const jobIds = await acceptedUnpublished();
+    beforeQuery = async ({ pk }) => {
+      if (pk === "ACTIVE") await publishStaged(ledger, jobIds.slice(0, 10));
+      if (pk.startsWith("WAITING#")) await publishStaged(ledger, jobIds.slice(10, 20));
+    };
+    expect((await count()).corrections).toEqual([]);
+    beforeQuery = async () => undefined;
+    await publishAccepted(ledger);
+    expect(await asStored()).toEqual(await asCounted());
+    expect(await queued()).toBe(30);
+  });
+});
+
 describe("recount while jobs move", () => {
   test("corrects what was wrong and nothing else, whatever happens in between", async () => {
     await populate();
@@ -170,6 +208,24 @@ describe("recount while jobs move", () => {
     expect(looks).toBeGreaterThan(1);
     expect(corrections).toEqual([]);
     expect(await asStored()).toEqual(await asCounted());
+  });
+
+  test("counts a job once in the queue that comes back from behind its key meanwhile, look after look", async () => {
+    const jobId = await acceptJob(ledger, { runtime: "stub", concurrencyKey: "k" });
+    const put = async (parked: boolean) => {
+      const before = await jobOf(jobId);
+      if (before.parked === parked) return;
+      const after = { ...before, parked, version: before.version + 1 };
+      const item = { kind: "put" as const, item: jobItem(after), guard: { equals: { version: before.version } } };
+      await ledger.sqlite.commit([item, ...laneChanges(ledger, [{ before, after }])]);
+    };
+    const stored = (await asStored()).queue;
+    beforeQuery = async ({ pk }) => {
+      if (pk === "ACTIVE") await put(true);
+      if (pk.startsWith("WAITING#stub")) await put(false);
+    };
+    expect((await count()).corrections).toEqual([]);
+    expect((await asStored()).queue).toEqual(stored);
   });
 
   test("believes nothing that only one look has seen: an index may lag", async () => {

@@ -5,8 +5,8 @@ export const LIFECYCLE_MUTANTS: readonly Mutant[] = [
   {
     name: "late-news-applied",
     breaks: "news of an older attempt are taken for news of the current one",
-    search: 'return occurrence.type !== "CANCEL" && occurrence.attempt !== job.attempt;',
-    replace: 'return occurrence.type !== "CANCEL" && occurrence.attempt > job.attempt;',
+    search: "  return occurrence.attempt !== job.attempt;",
+    replace: "  return occurrence.attempt > job.attempt;",
   },
   {
     name: "requeued-before-clean",
@@ -74,5 +74,11 @@ export const LIFECYCLE_MUTANTS: readonly Mutant[] = [
     breaks: "a lost execution is started again under its old name",
     search: "draft.setJob({ generation: draft.job.generation + 1 });",
     replace: "draft.setJob({ generation: draft.job.generation });",
+  },
+  {
+    name: "deferred-and-kept-its-token",
+    breaks: "a deferred attempt counts as one that was handed to the runtime",
+    search: 'draft.setAttempt({ token: null });\n  draft.setJob({\n    status: "PENDING"',
+    replace: 'draft.setJob({\n    status: "PENDING"',
   },
 ];

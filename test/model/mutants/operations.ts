@@ -12,10 +12,9 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
   {
     name: "started-before-token-stored",
     breaks: "the runtime is asked before the token is durable",
-    search:
-      "  const { life, effects } = await advance(ctx.ledger, jobId, { move: occurrence, extras: masks, known: before });",
+    search: "  const { life, effects } = await advance(ctx.ledger, jobId, { move, extras: masks, known: before });",
     replace:
-      "  if (!(prepared instanceof LongshoreError)) await ctx.runtimes.get(before.job.runtime).submit({ ...prepared.launch, report: () => undefined }, new AbortController().signal);\n  const { life, effects } = await advance(ctx.ledger, jobId, { move: occurrence, extras: masks, known: before });",
+      "  if (!(prepared instanceof LongshoreError)) await ctx.runtimes.get(before.job.runtime).submit({ ...prepared.launch, report: () => undefined }, new AbortController().signal);\n  const { life, effects } = await advance(ctx.ledger, jobId, { move, extras: masks, known: before });",
   },
   {
     name: "submitted-again",
@@ -72,14 +71,14 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
   {
     name: "reconciler-does-not-admit",
     breaks: "a job whose submission the feed lost waits for ever",
-    search: "await attempt(report, runtime.name, () => admitWaiting(ctx, runtime.name));",
+    search: "await step(sweep, name, () => admitWaiting(ctx, name));",
     replace: "",
   },
   {
     name: "orphan-sweep-of-the-current",
     breaks: "the orphan sweep removes what a running attempt has just started",
-    search: "if (job.attempt !== number) return true;",
-    replace: "if (job.attempt !== number || attempt?.externalRef == null) return true;",
+    search: "if (!STARTED.has(stage) || job.externalRef === null) return false;",
+    replace: "if (!STARTED.has(stage) || job.externalRef === null) return true;",
   },
   {
     name: "lost-completion-not-repeated",
@@ -114,14 +113,14 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
   {
     name: "orphans-not-removed",
     breaks: "the orphan sweep finds and leaves them",
-    search: "await runtime.cleanup(owned.ref);",
+    search: "await look.runtime.cleanup(owned.ref);",
     replace: "",
   },
   {
     name: "lost-cancel-not-repeated",
     breaks: "a cancel whose news were lost does not stop what runs",
-    search: "if (job.cancelRequestedAt !== null || life.attempt?.stop) {\n    stopInBackground",
-    replace: "if (life.attempt?.stop) {\n    stopInBackground",
+    search: "(job.cancelRequestedAt !== null || life.attempt?.stop)) {\n    stopInBackground",
+    replace: "life.attempt?.stop) {\n    stopInBackground",
   },
   {
     name: "ended-while-it-is-dispatched",
@@ -132,7 +131,7 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
   {
     name: "accepted-batch-forgotten",
     breaks: "an accepted batch whose record the feed lost is never published",
-    search: 'await attempt(report, "batches", () => publishAccepted(ctx.ledger));',
+    search: 'await step(sweep, "batches", () => publishAccepted(ctx.ledger));',
     replace: "",
   },
 ];
