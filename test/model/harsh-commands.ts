@@ -45,11 +45,14 @@ export const HARSH_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
     }),
   ),
   steps.map((n) =>
-    command("a retry is requeued out of turn", n, async (_, world) => {
+    command("a process dies before it cleans up, and the retry is requeued out of turn", n, async (_, world) => {
       const job = await soon(world, ({ status, cleanupPending }) => status === "RETRYING" && cleanupPending);
       if (job === undefined) return;
-      const { jobId, attempt: k } = job;
-      begin(world.task("Finalize", { step: "requeue", input: { jobId, attempt: k } }));
+      const { jobId, attempt: k, generation } = job;
+      // Else whoever cleans up is mostly faster.
+      world.crash();
+      comeBack(world, 0);
+      begin(world.task("Finalize", { step: "requeue", input: { jobId, attempt: k, generation } }));
     }),
   ),
   steps.map((n) =>

@@ -1,6 +1,6 @@
 import { attemptKey, jobKey } from "../../engine/ledger/keys.ts";
 import type { AttemptRecord, JobRecord } from "../../engine/ledger/records.ts";
-import type { MemoryTable } from "../lab/memory-table.ts";
+import type { MemoryTable, Write } from "../lab/memory-table.ts";
 import type { Invariants } from "./invariants.ts";
 import type { Place, Start } from "./runtime.ts";
 
@@ -36,4 +36,14 @@ export function createStarts({ table, invariants, places, overlap }: StartsOptio
     const others = places().flatMap((place) => place.namesOf(jobId));
     if (others.some((other) => other !== name)) fail(`while ${others.join(", ")} were there`);
   };
+}
+
+/** What is recorded as cleaned up is not there any more, checked in the moment of the record. */
+export function checkCleaned(writes: readonly Write[], places: readonly Place[], fail: (text: string) => void): void {
+  for (const { after } of writes) {
+    if (after?.type !== "CLEANED_UP") continue;
+    const name = `-a${after.attempt}`;
+    const left = places.flatMap((place) => place.namesOf(String(after.jobId))).filter((one) => one.endsWith(name));
+    if (left.length > 0) fail(`${left.join(", ")} was recorded as cleaned up and is there`);
+  }
 }

@@ -14,7 +14,7 @@ import { createPorts, type Faults, type Ports } from "./ports.ts";
 import { createPlace, type Place } from "./runtime.ts";
 import { createModelSealer } from "./sealer.ts";
 import { createSim, type Sim } from "./sim.ts";
-import { createStarts } from "./starts.ts";
+import { checkCleaned, createStarts } from "./starts.ts";
 import { createStateMachine, type Definition, diedWith, type StateMachine } from "./state-machine.ts";
 
 /** The bounds and the kind of home that one run of the model has. */
@@ -97,6 +97,7 @@ export function openWorld(setting: Setting): World {
   const invariants = createInvariants(limits, () => table, sim.nowMs);
   const table = createMemoryTable((writes) => {
     invariants.onCommit(writes);
+    if (!setting.overlap) checkCleaned(writes, places, invariants.fail);
     for (const { before, after } of writes) {
       if (after !== undefined && before === undefined && after.sk.startsWith("EVENT#"))
         for (const feed of feeds) feed.add(after);
