@@ -40,7 +40,9 @@ export async function startPrivateDocker(): Promise<PrivateDocker> {
     const log = openSync(logFile, "a");
     const command = ["--net", "dockerd", ...places, ...network, "-H", `unix://${socket}`];
     // In a network of its own: without a bridge it would remove the docker0 of the machine's own daemon.
-    const child = spawn("unshare", command, { stdio: ["ignore", log, log] });
+    // What a daemon that is slow to answer is asked for, it writes to its temporary directory.
+    const env = { ...process.env, TMPDIR: folder };
+    const child = spawn("unshare", command, { stdio: ["ignore", log, log], env });
     closeSync(log);
     daemon = child;
     let gone = false;

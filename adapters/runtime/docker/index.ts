@@ -24,6 +24,8 @@ const DEFAULT_PIDS_LIMIT = 512;
 /** Waiting for a container that the engine says has ended and still shows as running, or that it cannot show. */
 const LOOK_AGAIN_MS = 50;
 const MAX_LOOK_AGAIN_MS = 5_000;
+/** How long after an end by SIGKILL the engine may still tell that memory ran out. */
+const OOM_LATE_MS = 500;
 const CONTAINER_ID = /^[0-9a-f]{64}$/;
 const DNS_LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -98,8 +100,10 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
     held.delete(found.Id);
     if (current.phase !== "exited" || current.oom) return current;
     const byDaemon = DAEMON_EXIT_CODES.includes(current.exitCode ?? 0) && !cancelled.has(found.Id);
+    // The kernel's word that memory ran out comes on a way of its own, and may come after that of the end.
+    const oomMayCome = byDaemon && current.exitCode === 137 && Math.abs(clock() - finishedAtMs) < OOM_LATE_MS;
     // What a status says of an end must never change, so until that is decided there is no end.
-    if (!watcher.isUndecided(found.Id, byDaemon ? finishedAtMs : undefined)) return current;
+    if (!oomMayCome && !watcher.isUndecided(found.Id, byDaemon ? finishedAtMs : undefined)) return current;
     held.add(found.Id);
     return { ...UNKNOWN_STATUS, phase: "running", startedAt: current.startedAt };
   };

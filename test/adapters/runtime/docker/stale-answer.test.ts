@@ -93,3 +93,41 @@ it("an end that is shown before the engine tells of it, and goes away, is the en
     server.closeAllConnections();
   }
 });
+
+it("memory that ran out is told after the end by it: the command was blamed", async () => {
+  const labels = { [LABELS.home]: homeId };
+  let events: ServerResponse | undefined;
+  let asked = 0;
+  const tell = (action: string, attributes: object) => {
+    const actor = { ID: REF, Attributes: { ...labels, ...attributes } };
+    events?.write(`${JSON.stringify({ Type: "container", Action: action, Actor: actor, timeNano: 1 })}\n`);
+  };
+  const FinishedAt = new Date().toISOString();
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? "/", "http://engine");
+    response.writeHead(200, { "Content-Type": "application/json" });
+    if (pathname.endsWith("/events")) {
+      response.flushHeaders();
+      events = response;
+      return;
+    }
+    if (!pathname.endsWith(`/containers/${REF}/json`)) return response.end(JSON.stringify([{ Id: REF }]));
+    asked += 1;
+    const state = { Running: false, OOMKilled: false, ExitCode: 137, StartedAt: STARTED_AT, FinishedAt };
+    response.end(JSON.stringify({ Id: REF, Config: { Labels: labels }, State: state }), () => {
+      tell(asked === 1 ? "die" : "oom", { exitCode: "137" });
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const adapter = createDockerRuntime({ homeId, dockerHost: `tcp://127.0.0.1:${port}`, allowedMounts: [] });
+  try {
+    const ended = await adapter.wait(REF, new AbortController().signal);
+    expect(ended).toMatchObject({ phase: "exited", exitCode: 137, oom: true });
+  } finally {
+    await adapter.dispose();
+    server.close();
+    server.closeAllConnections();
+  }
+});
