@@ -125,7 +125,8 @@ const REFUSALS: readonly { pattern: RegExp; code: ErrorCode; say(match: RegExpEx
     },
   },
   {
-    pattern: /ttrpc: closed|transport is closing|client connection is closing|context canceled|containerd\.sock/i,
+    pattern:
+      /ttrpc: closed|transport is closing|client connection is closing|context canceled|containerd\.sock|update store for object|endpoint with name .* already exists/i,
     code: "RUNTIME_UNAVAILABLE",
     say: () => "Docker is shutting down, or its containerd is",
   },

@@ -120,6 +120,8 @@ describe("refusal", () => {
       "grpc: the client connection is closing: unknown",
       'connection error: desc = "transport: error while dialing: dial unix:///run/containerd/containerd.sock"',
       "context canceled",
+      "failed to update store for object type *libnetwork.endpoint: open : no such file or directory",
+      "endpoint with name longshore-4zq2ghhtn7-busybox-a1 already exists in network none",
     ].map((said) => ({ status: 500, said, code: "RUNTIME_UNAVAILABLE", words: /shutting down/ })),
     { status: 503, said: "busy", code: "RUNTIME_UNAVAILABLE", words: /busy/ },
     { status: 400, said: "something new", code: "VALIDATION", words: /something new/ },
