@@ -88,12 +88,16 @@ export async function startPrivateDocker(): Promise<PrivateDocker> {
   return { host: `unix://${socket}`, client, start, end, dispose };
 }
 
-/** A daemon that was killed leaves what its containers run in; each names the directory on its command line. */
+/**
+ * A daemon that was killed leaves what its containers run in; each names the directory on its command line, or, where it
+ * was just being started, in its environment.
+ */
 async function killRest(folder: string): Promise<void> {
   for (const name of await readdir("/proc")) {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
     const command = await readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "");
-    if (!command.includes(folder)) continue;
+    const environment = await readFile(`/proc/${name}/environ`, "utf8").catch(() => "");
+    if (!command.includes(folder) && !environment.includes(`_LIBCONTAINER_STATEDIR=${folder}`)) continue;
     try {
       process.kill(Number(name), "SIGKILL");
     } catch (error) {
