@@ -48,6 +48,11 @@ export function problems(logger: Logger) {
   };
 }
 
+/** Answers what reaches a function that has no route for it: API Gateway takes a path with a slash behind it for another. */
+export function noRoute(): never {
+  throw new LongshoreError("NOT_FOUND", "there is no such resource");
+}
+
 /** The path that was called, as the caller wrote it. */
 export function instanceOf(event: ApiEvent): string {
   return event.requestContext?.path ?? event.path;

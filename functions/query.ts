@@ -18,7 +18,7 @@ import type { LogLine } from "../engine/operations/log-line.ts";
 import { readLogs } from "../engine/operations/read-logs.ts";
 import { deadLetterOfJob } from "../engine/operations/replay.ts";
 import { createTail } from "../engine/operations/tail.ts";
-import { type ApiEvent, type ApiResult, instanceOf, json, pathParameter, problems } from "./http.ts";
+import { type ApiEvent, type ApiResult, instanceOf, json, noRoute, pathParameter, problems } from "./http.ts";
 import {
   deadLetterJobOf,
   deadLetterParams,
@@ -46,7 +46,9 @@ export function makeHandler(ctx: EngineContext) {
     { method: "GET", path: "/v1/runtimes/{name}", handler: (event: ApiEvent) => runtime(ctx, event) },
     { method: "GET", path: "/v1/health", handler: () => health(ctx) },
   ];
-  return middy<ApiEvent, ApiResult>().use(problems(ctx.logger)).handler(httpRouterHandler(routes));
+  return middy<ApiEvent, ApiResult>()
+    .use(problems(ctx.logger))
+    .handler(httpRouterHandler({ routes, notFoundResponse: noRoute }));
 }
 
 /** The job that a path names. */

@@ -1,5 +1,5 @@
 /** Every route of the API: method and path under the stage. The front doors and the API's description read it. */
-const ROUTES = [
+export const ROUTES = [
   ["POST", "/v1/jobs"],
   ["GET", "/v1/jobs"],
   ["POST", "/v1/jobs/batch"],

@@ -17,6 +17,7 @@ import {
   json,
   jsonBody,
   noContent,
+  noRoute,
   optionalJsonBody,
   pathParameter,
   problems,
@@ -36,7 +37,9 @@ export function makeHandler(ctx: EngineContext) {
     { method: "POST", path: "/v1/dead-letters/{id}/replay", handler: (event: ApiEvent) => replay(ctx, event) },
     { method: "DELETE", path: "/v1/dead-letters/{id}", handler: (event: ApiEvent) => remove(ctx, event) },
   ];
-  return middy<ApiEvent, ApiResult>().use(problems(ctx.logger)).handler(httpRouterHandler(routes));
+  return middy<ApiEvent, ApiResult>()
+    .use(problems(ctx.logger))
+    .handler(httpRouterHandler({ routes, notFoundResponse: noRoute }));
 }
 
 async function submit(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {

@@ -20,6 +20,17 @@ const flag = z.preprocess((value) => (value === "true" ? true : value === "false
 const schema = z.object({
   /** Which of several homes in one account this is; part of the names of what it makes. */
   stage: name.default("prod"),
+  /**
+   * The stream of a table that was restored from a backup: the home works on that table instead of one of its own. Default:
+   * a table of its own.
+   */
+  tableStreamArn: z
+    .string()
+    .regex(
+      /^arn:[\w-]+:dynamodb:[\w-]+:\d{12}:table\/[\w.-]+\/stream\/[\w:.-]+$/,
+      "must be the ARN of a table's stream",
+    )
+    .optional(),
   /** What `cdk destroy` does with what holds data: `retain` leaves it, `destroy` takes it away. */
   data: z.enum(["retain", "destroy"]).default("retain"),
   /** The runtimes to offer, in order of preference. */
@@ -45,8 +56,10 @@ const schema = z.object({
   ssmPrefix: prefix(/^\/([\w.-]+\/)+$/, "must begin and end with a slash").default("/longshore/jobs/"),
   /** Only secrets below it can be named by jobs as `secretsmanager:`; it ends with a slash. */
   secretsPrefix: prefix(/^([\w.+=@-]+\/)+$/, "must end with a slash").default("longshore/jobs/"),
-  /** The sources whose events on the bus may submit jobs; default none. */
-  inboundSources: list.default([]),
+  /** The sources whose events on the bus may submit jobs; default none. What the home says itself never does. */
+  inboundSources: list
+    .refine((sources) => !sources.some((source) => source === "longshore"), "may not name longshore itself")
+    .default([]),
   /** Requests a second, and at once above that, that the API takes from all callers together. */
   apiRateLimit: count(10_000).min(1).default(200),
   apiBurstLimit: count(5_000).min(1).default(400),

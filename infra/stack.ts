@@ -104,8 +104,9 @@ function makeFunctions(scope: Construct, settings: InfraSettings, bundler: Bundl
       keepsNoEvents: true,
       description: "takes jobs from events",
     }),
-    // Two sweeps at once would do the same twice.
-    Reconcile: make("Reconcile", { timeout: LONGEST, reserved: 1, traced, description: "sweeps every minute" }),
+    // One sweeps; the next minute's finds the lease taken and goes. Alone, it would be throttled for as long as a long
+    // sweep lasts, and Lambda would keep it, with those of the minutes after it, for hours.
+    Reconcile: make("Reconcile", { timeout: LONGEST, reserved: 2, traced, description: "sweeps every minute" }),
   };
 }
 

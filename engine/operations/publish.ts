@@ -12,12 +12,21 @@ import { eventOf, isBatchRecord } from "./drive.ts";
  * The detail is a CloudEvents 1.0 structured event; its id is stable, so that a consumer can drop duplicates.
  */
 export async function publishEvents(ctx: EngineContext, bus: Bus, records: FeedRecord[]): Promise<number[]> {
-  const events = records.filter(({ item }) => !isBatchRecord(item));
+  const events = inOrder(records.filter(({ item }) => !isBatchRecord(item)));
   const jobIds = new Set(events.map(({ item }) => eventOf(item).jobId));
   const labels = new Map(await Promise.all([...jobIds].map((jobId) => labelsOf(ctx, jobId))));
   const entries = events.map(({ item }) => entryOf(eventOf(item), labels.get(eventOf(item).jobId) ?? {}));
   const failed = new Set((await bus.publish(entries)).failed);
   return events.filter((_, i) => failed.has(entries[i]?.id ?? "")).map(({ position }) => position);
+}
+
+/**
+ * The events of each job by their numbers. A feed has the commits in order; the events of one commit, which are items of
+ * their own, it may have in any.
+ */
+function inOrder(records: FeedRecord[]): FeedRecord[] {
+  const ofJobs = Map.groupBy(records, ({ item }) => eventOf(item).jobId);
+  return [...ofJobs.values()].flatMap((ofOne) => ofOne.sort((a, b) => eventOf(a.item).seq - eventOf(b.item).seq));
 }
 
 async function labelsOf({ ledger }: EngineContext, jobId: JobId): Promise<[JobId, Record<string, string>]> {

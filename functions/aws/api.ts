@@ -1,4 +1,5 @@
 import { LongshoreError } from "../../engine/errors.ts";
+import { isJobId, jobOfDeadLetter } from "../../engine/ids.ts";
 import type { Logger } from "../../engine/ports/logger.ts";
 import { type ApiEvent, type ApiResult, instanceOf, problem } from "../http.ts";
 import { matchPath } from "../routes.ts";
@@ -6,9 +7,10 @@ import { matchPath } from "../routes.ts";
 /** Part of every answer, which API Gateway hands on as it is. */
 const ALWAYS = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" };
 
-/** The id of the job in a request's path. */
+/** The id of the job in a request's path, also where it names the job's dead letter. */
 export function jobIdOfPath(event: ApiEvent): string | undefined {
-  return /\/jobs\/(job_[0-9A-Z]{26})(?:\/|$)/.exec(event.path)?.[1];
+  const [, of, id = ""] = /\/(jobs|dead-letters)\/(\w+)(?:\/|$)/.exec(event.path) ?? [];
+  return of === "jobs" ? (isJobId(id) ? id : undefined) : jobOfDeadLetter(id);
 }
 
 /**
@@ -31,7 +33,9 @@ export function front<C>(
   logger: Logger,
   handler: (event: ApiEvent, context: C) => Promise<ApiResult> | ApiResult,
 ): (event: ApiEvent, context: C) => Promise<ApiResult> {
-  return async (event, context) => {
+  return async (called, context) => {
+    // API Gateway takes a path with a slash behind it for another one, which it hands to the function of all the rest.
+    const event = { ...called, path: called.path.replace(/(?<=.)\/$/, "") };
     const answer = refusalOf(event, logger) ?? (await handler(event, context));
     return { ...answer, headers: { ...ALWAYS, ...answer.headers } };
   };

@@ -13,6 +13,16 @@ export interface LambdaLogger extends Logger {
 /** Keys that Powertools writes itself and refuses from us. */
 const TAKEN = new Set(["level", "message", "sampling_rate", "service", "timestamp", "error"]);
 
+/** A job's id anywhere in a line: in the name of an execution, the key of an item, the id of an event, a path. */
+const JOB_ID = /job_[0-7][0-9A-HJKMNP-TV-Z]{25}/g;
+
+/** The job of a line that does not name it as `jobId`, but speaks of one job only. */
+function jobIn(fields: object): { jobId?: string } {
+  if ("jobId" in fields) return {};
+  const [jobId, ...others] = new Set(JSON.stringify(fields).match(JOB_ID));
+  return jobId === undefined || others.length > 0 ? {} : { jobId };
+}
+
 /**
  * Longshore's own log as Powertools writes it: one JSON object a line. Of errors that Longshore did not write there is no
  * message, since a service's may quote what it was sent.
@@ -23,7 +33,7 @@ export function createLambdaLogger(level: AwsSettings["LONGSHORE_LOG_LEVEL"]): L
     const safe = loggable(fields, { stacks: false, ownWordsOnly: true });
     // An error stands under a name of our own: Powertools would format `error` with its stack.
     const renamed = Object.entries(safe).map(([name, value]) => [TAKEN.has(name) ? `${name}_` : name, value]);
-    return { ...Object.fromEntries(renamed), message };
+    return { ...Object.fromEntries(renamed), ...jobIn(safe), message };
   };
   return {
     debug: (fields, message) => log.debug(line(fields, message)),

@@ -7,6 +7,7 @@ import type { EventType } from "../../engine/states.ts";
 export interface HomeMetrics {
   /** The same bus; what leaves by it is counted. */
   counting(bus: Bus): Bus;
+  /** A sweep that found another one at work has seen nothing itself: of it only how long jobs wait is told. */
   swept(report: ReconcileReport, oldestWaitingSeconds: number): void;
 }
 
@@ -39,12 +40,14 @@ export function createMetrics(stage: string): HomeMetrics {
       },
     }),
     swept(report, oldestWaitingSeconds) {
+      metrics.addMetric("OldestWaitingSeconds", MetricUnit.Seconds, oldestWaitingSeconds);
       // A sweep that was stopped has not looked at all of them.
       if (report.stopped === null) metrics.addMetric("ActiveJobs", MetricUnit.Count, report.looked);
-      metrics.addMetric("Repairs", MetricUnit.Count, report.repaired);
-      metrics.addMetric("Orphans", MetricUnit.Count, report.orphans);
-      metrics.addMetric("SweepFailures", MetricUnit.Count, report.failed);
-      metrics.addMetric("OldestWaitingSeconds", MetricUnit.Seconds, oldestWaitingSeconds);
+      if (report.stopped !== "lease") {
+        metrics.addMetric("Repairs", MetricUnit.Count, report.repaired);
+        metrics.addMetric("Orphans", MetricUnit.Count, report.orphans);
+        metrics.addMetric("SweepFailures", MetricUnit.Count, report.failed);
+      }
       metrics.publishStoredMetrics();
     },
   };

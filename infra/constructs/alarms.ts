@@ -13,6 +13,7 @@ import {
 } from "aws-cdk-lib/aws-cloudwatch";
 import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
 import { Topic } from "aws-cdk-lib/aws-sns";
+import type { IQueue } from "aws-cdk-lib/aws-sqs";
 import type { StateMachine } from "aws-cdk-lib/aws-stepfunctions";
 import type { Construct } from "constructs";
 import { type InfraSettings, nameOf } from "../settings.ts";
@@ -22,7 +23,9 @@ import type { Stores } from "./stores.ts";
 /** What is watched. */
 export interface Watched {
   settings: InfraSettings;
-  functions: Readonly<Record<string, LongshoreFunction>>;
+  functions: Readonly<
+    Record<string, LongshoreFunction> & Record<"Dispatch" | "ChangeFeed" | "Publish", LongshoreFunction>
+  >;
   stores: Stores;
   lifecycle: StateMachine;
   api: RestApi;
@@ -31,6 +34,8 @@ export interface Watched {
 /** An alarm's expression has no more: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html */
 const MAX_METRICS = 10;
 const FIVE_MINUTES = Duration.minutes(5);
+/** A feed of the table that is so late is not just busy, milliseconds. */
+const LATE_MS = 5 * 60_000;
 
 /** A metric that the functions write themselves, see `functions/aws/metrics.ts`. */
 function own({ stage }: InfraSettings, metricName: string, statistic: string): Metric {
@@ -40,7 +45,7 @@ function own({ stage }: InfraSettings, metricName: string, statistic: string): M
 
 /** Alarms for what a person has to look at. Without a topic they are only shown. */
 export function makeAlarms(scope: Construct, watched: Watched): void {
-  const { settings, functions, stores, lifecycle } = watched;
+  const { settings, functions, stores, lifecycle, api } = watched;
   const topic =
     settings.alarmTopicArn === undefined ? undefined : Topic.fromTopicArn(scope, "AlarmTopic", settings.alarmTopicArn);
   const alarm = (id: string, alarmDescription: string, rule: { metric: IMetric; above: number; periods?: number }) => {
@@ -59,7 +64,7 @@ export function makeAlarms(scope: Construct, watched: Watched): void {
     const failed = `an event of ${dashed(name)} failed for good`;
     if (dlq !== undefined) {
       alarm(`${name}Dlq`, failed, {
-        metric: dlq.metricApproximateNumberOfMessagesVisible({ period: FIVE_MINUTES, statistic: "Maximum" }),
+        metric: waiting(dlq),
         above: 0,
       });
     } else {
@@ -74,14 +79,27 @@ export function makeAlarms(scope: Construct, watched: Watched): void {
     above: settings.oldestWaitingAlarmSeconds,
   });
   alarm("SweepFailures", "the reconciler cannot repair something", {
-    metric: own(settings, "SweepFailures", "Minimum"),
+    // Of all sweeps of a quarter of an hour: a long one is the only one in it.
+    metric: own(settings, "SweepFailures", "Minimum").with({ period: Duration.minutes(15) }),
     above: 0,
-    periods: 3,
   });
   alarm("FailedExecutions", "an execution of the lifecycle failed", {
     metric: lifecycle.metricFailed({ period: FIVE_MINUTES }),
     above: 0,
   });
+  // Whoever calls these waits for the answer, so that no queue hears of what fails.
+  const patient = { above: 0, periods: 3 };
+  alarm("ApiFailures", "the API fails", { metric: api.metricServerError({ period: FIVE_MINUTES }), ...patient });
+  alarm("DispatchErrors", "dispatch fails", {
+    metric: functions.Dispatch.lambda.metricErrors({ period: FIVE_MINUTES }),
+    ...patient,
+  });
+  for (const name of ["ChangeFeed", "Publish"] as const) {
+    alarm(`${name}Late`, `${dashed(name)} is behind the table`, {
+      metric: iteratorAge(functions[name]),
+      above: LATE_MS,
+    });
+  }
   for (const [at, metric] of throttles(functions, stores).entries()) {
     alarm(at === 0 ? "Throttles" : `Throttles${at + 1}`, "functions or the table are throttled", {
       metric,
@@ -89,6 +107,15 @@ export function makeAlarms(scope: Construct, watched: Watched): void {
       periods: 3,
     });
   }
+}
+
+/** How far a feed is behind the table, milliseconds. */
+function iteratorAge({ lambda }: LongshoreFunction): Metric {
+  return lambda.metric("IteratorAge", { statistic: "Maximum", period: FIVE_MINUTES });
+}
+
+function waiting(queue: IQueue): Metric {
+  return queue.metricApproximateNumberOfMessagesVisible({ period: FIVE_MINUTES, statistic: "Maximum" });
 }
 
 /** Calls that were throttled where no limit of ours is meant to, as few sums as there can be. */
@@ -153,6 +180,17 @@ export function makeDashboard(scope: Construct, { settings, functions, stores, l
           perFunction(({ lambda }) => lambda.metricErrors()),
         ),
         graph("table, units", [consumed("ConsumedReadCapacityUnits"), consumed("ConsumedWriteCapacityUnits")]),
+      ],
+      [
+        graph(
+          "throttled",
+          perFunction(({ lambda }) => lambda.metricThrottles()),
+        ),
+        graph("feeds, ms behind", [iteratorAge(functions.ChangeFeed), iteratorAge(functions.Publish)]),
+        graph(
+          "messages in dead-letter queues",
+          Object.values(functions).flatMap(({ dlq }) => (dlq === undefined ? [] : [waiting(dlq)])),
+        ),
       ],
     ],
   });

@@ -1,4 +1,4 @@
-import { RemovalPolicy } from "aws-cdk-lib";
+import { Duration, RemovalPolicy } from "aws-cdk-lib";
 import {
   AccessLogFormat,
   AuthorizationType,
@@ -76,6 +76,9 @@ export const GATEWAY_PROBLEMS: readonly [
   [ResponseType.DEFAULT_5XX, 500, "INTERNAL", "Internal error", "an unforeseen error"],
 ];
 
+/** https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode.html */
+const LONGEST_STREAM = Duration.minutes(15);
+
 const RETRY_AFTER: Readonly<Record<number, string>> = { 429: "1", 503: "1" };
 
 /** The front door: REST, signed by IAM on every method, its bodies looked at by the functions only. */
@@ -151,6 +154,8 @@ function addRoutes(api: RestApi, functions: ApiFunctions): void {
     stream: new LambdaIntegration(functions.stream.lambda, {
       ...common,
       responseTransferMode: ResponseTransferMode.STREAM,
+      // The longest that a stream may last; without it API Gateway cuts one off after the 29 s of any other answer.
+      timeout: LONGEST_STREAM,
     }),
   };
   const resources = new Set<IResource>();

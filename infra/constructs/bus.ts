@@ -11,8 +11,8 @@ export function makeBus(scope: Construct, settings: InfraSettings): EventBus {
     eventBusName: nameOf(settings, "bus"),
     description: "Longshore's job events",
   });
+  // Without a name of ours: a home that was taken down leaves its archive, and the next one of its stage makes another.
   const archive = new Archive(scope, "Archive", {
-    archiveName: nameOf(settings, "events"),
     description: "Longshore's own events, to be replayed",
     sourceEventBus: bus,
     eventPattern: { source: ["longshore"] },

@@ -1,5 +1,5 @@
 import { Duration } from "aws-cdk-lib";
-import type { Table } from "aws-cdk-lib/aws-dynamodb";
+import type { ITable } from "aws-cdk-lib/aws-dynamodb";
 import { EventSourceMapping, FilterCriteria, FilterRule, StartingPosition } from "aws-cdk-lib/aws-lambda";
 import { SqsDlq } from "aws-cdk-lib/aws-lambda-event-sources";
 import type { LongshoreFunction } from "./function.ts";
@@ -31,12 +31,14 @@ interface FeedOptions {
   batchSize: number;
   /** How long records are gathered for one invocation. */
   window: Duration;
-  /** Batches of one shard at once; those of one job stay in order. */
+  /** Batches of one shard at once. Above 1 the events of a job may overtake each other: only changes of one item do not. */
   parallel: number;
+  /** A record is tried this often, or this long, and then passed over. */
+  patience: { retryAttempts: number } | { maxRecordAge: Duration };
 }
 
 /** What drives the lifecycle waits for nothing: it starts jobs. What it does not act on does not wake it. */
-export function feedLifecycle(target: LongshoreFunction, table: Table): void {
+export function feedLifecycle(target: LongshoreFunction, table: ITable): void {
   feed(target, table, {
     filters: [
       eventItem({ type: { S: FilterRule.or(...DRIVING) } }),
@@ -46,16 +48,25 @@ export function feedLifecycle(target: LongshoreFunction, table: Table): void {
     batchSize: 100,
     window: Duration.seconds(0),
     parallel: 2,
+    // What is passed over is done by the next sweep: nothing is gained by holding up a shard for it.
+    patience: { retryAttempts: 20 },
   });
 }
 
-/** What leaves for the bus may wait for its like: a short job's events then go with one or two invocations. */
-export function feedBus(target: LongshoreFunction, table: Table): void {
+/** Long enough for a bad release or a bus that is away, and 18 hours before the stream forgets what was passed over. */
+const BUS_PATIENCE = Duration.hours(6);
+
+/**
+ * What leaves for the bus may wait for its like: a short job's events then go with one or two invocations. They leave in
+ * order, and nobody sends them again: what fails is tried for hours before it is passed over.
+ */
+export function feedBus(target: LongshoreFunction, table: ITable): void {
   const filters = [eventItem({ pk: { S: FilterRule.beginsWith("JOB#") } })];
-  feed(target, table, { filters, batchSize: 100, window: Duration.seconds(2), parallel: 2 });
+  const patience = { maxRecordAge: BUS_PATIENCE };
+  feed(target, table, { filters, batchSize: 100, window: Duration.seconds(2), parallel: 1, patience });
 }
 
-function feed(target: LongshoreFunction, table: Table, options: FeedOptions): void {
+function feed(target: LongshoreFunction, table: ITable, options: FeedOptions): void {
   const { tableStreamArn: stream } = table;
   if (stream === undefined || target.dlq === undefined)
     throw new Error("a feed needs a stream and a dead-letter queue");
@@ -72,8 +83,8 @@ function feed(target: LongshoreFunction, table: Table, options: FeedOptions): vo
     parallelizationFactor: options.parallel,
     reportBatchItemFailures: true,
     bisectBatchOnError: true,
-    // A record that fails so often is passed over, so that it cannot hold up its shard; its place is kept in the queue.
-    retryAttempts: 20,
+    // Of what is passed over the queue keeps the place in the stream.
+    ...options.patience,
     onFailure: new SqsDlq(target.dlq),
   });
 }

@@ -1,5 +1,5 @@
 import { ArnFormat, Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
-import type { Table } from "aws-cdk-lib/aws-dynamodb";
+import type { ITable } from "aws-cdk-lib/aws-dynamodb";
 import type { EventBus } from "aws-cdk-lib/aws-events";
 import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import type { IKey } from "aws-cdk-lib/aws-kms";
@@ -88,7 +88,7 @@ export class LongshoreFunction extends Construct {
   }
 
   /** Reads, or reads and writes the table. Whoever reads may also mint the home's record, and no other item. */
-  bindTable(table: Table, use: "read" | "write"): this {
+  bindTable(table: ITable, use: "read" | "write"): this {
     this.set("LONGSHORE_TABLE", table.tableName);
     const { tableArn } = table;
     this.allow(["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"], [tableArn, ...indexesOf(table)]);
@@ -200,7 +200,7 @@ export class LongshoreFunction extends Construct {
   }
 }
 
-function indexesOf({ tableArn }: Table): string[] {
+function indexesOf({ tableArn }: ITable): string[] {
   return ["index1", "index2"].map((index) => `${tableArn}/index/${index}`);
 }
 

@@ -2,6 +2,7 @@ import { Duration, RemovalPolicy } from "aws-cdk-lib";
 import {
   AttributeType,
   BillingMode,
+  type ITable,
   ProjectionType,
   StreamViewType,
   Table,
@@ -15,7 +16,7 @@ import { acknowledge } from "./nag.ts";
 
 /** What holds data. */
 export interface Stores {
-  table: Table;
+  table: ITable;
   bucket: Bucket;
   /** Under which data keys are made that seal specs and the values to mask. */
   specKey: Key;
@@ -28,7 +29,10 @@ export function makeStores(scope: Construct, settings: InfraSettings): Stores {
   const retain = settings.data === "retain";
   const removalPolicy = retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
   return {
-    table: makeTable(scope, removalPolicy),
+    table:
+      settings.tableStreamArn === undefined
+        ? makeTable(scope, removalPolicy)
+        : restored(scope, settings.tableStreamArn),
     bucket: makeBucket(scope, removalPolicy, settings),
     specKey: new Key(scope, "SpecKey", {
       description: "Longshore: seals job specs",
@@ -44,7 +48,15 @@ export function makeStores(scope: Construct, settings: InfraSettings): Stores {
   };
 }
 
-function makeTable(scope: Construct, removalPolicy: RemovalPolicy): Table {
+const INDEXES = ["index1", "index2"];
+
+/** A table that somebody restored: it has the keys and the indexes of the one that it was, and no owner in this stack. */
+function restored(scope: Construct, tableStreamArn: string): ITable {
+  const [tableArn = ""] = tableStreamArn.split("/stream/");
+  return Table.fromTableAttributes(scope, "RestoredTable", { tableArn, tableStreamArn, globalIndexes: INDEXES });
+}
+
+function makeTable(scope: Construct, removalPolicy: RemovalPolicy): ITable {
   const text = (attribute: string) => ({ name: attribute, type: AttributeType.STRING });
   const table = new Table(scope, "Table", {
     partitionKey: text("pk"),
@@ -58,7 +70,7 @@ function makeTable(scope: Construct, removalPolicy: RemovalPolicy): Table {
     encryption: TableEncryption.AWS_MANAGED,
     removalPolicy,
   });
-  for (const index of ["index1", "index2"]) {
+  for (const index of INDEXES) {
     table.addGlobalSecondaryIndex({
       indexName: index,
       partitionKey: text(`${index}pk`),
@@ -66,7 +78,8 @@ function makeTable(scope: Construct, removalPolicy: RemovalPolicy): Table {
       projectionType: ProjectionType.ALL,
     });
   }
-  return table;
+  // Its type leaves open whether it has a stream, in words that the interface's does not take.
+  return table as ITable;
 }
 
 function makeBucket(scope: Construct, removalPolicy: RemovalPolicy, { retentionDays }: InfraSettings): Bucket {

@@ -1,3 +1,4 @@
+import { CloudFormationClient, DescribeStacksCommand } from "@aws-sdk/client-cloudformation";
 import { DynamoDBClient, paginateScan } from "@aws-sdk/client-dynamodb";
 import {
   EventBridgeClient,
@@ -86,11 +87,24 @@ describeWith("aws", "a home in AWS", () => {
           ([{ responseType }]) => `AWS::ApiGateway::GatewayResponse ${gatewayResponseId(responseType)}`,
         ),
         ...withQueue.map((name) => `AWS::CloudWatch::Alarm ${name}Dlq`),
-        ...["FailedExecutions", "InboundEventsErrors", "OldestWaiting", "SweepFailures", "Throttles"].map(
-          (name) => `AWS::CloudWatch::Alarm ${name}`,
-        ),
+        ...[
+          ...["ApiFailures", "ChangeFeedLate", "DispatchErrors", "FailedExecutions", "InboundEventsErrors"],
+          ...["OldestWaiting", "PublishLate", "SweepFailures", "Throttles"],
+        ].map((name) => `AWS::CloudWatch::Alarm ${name}`),
       ].sort(),
     );
+  });
+
+  it("tells where it is", async () => {
+    const client = new CloudFormationClient(home.client);
+    const { Stacks } = await client.send(new DescribeStacksCommand({ StackName: "longshore-lab-home" }));
+    client.destroy();
+    const told = Object.fromEntries(Stacks?.[0]?.Outputs?.map((one) => [one.OutputKey, one.OutputValue]) ?? []);
+    expect(told).toMatchObject({ BusName: BUS, TableName: physicalId("AWS::DynamoDB::Table") });
+    // Of the stage there is only a placeholder here.
+    expect(told.ApiUrl).toMatch(/^https:\/\/\w+\.execute-api\.us-east-1\.amazonaws\.com\/\S+\/v1$/);
+    // Named by nobody, so that the next home of this stage can be deployed beside it.
+    expect(physicalId("AWS::Events::Archive")).toMatch(/^longshore-lab-home-Archive/);
   });
 
   it("takes a signed submission to its end, with the events and the states of the local home", async () => {

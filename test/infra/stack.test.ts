@@ -1,15 +1,21 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Context } from "aws-lambda";
 import { buildSync } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ERRORS, type ErrorCode } from "../../engine/errors.ts";
+import type { EngineContext } from "../../engine/context.ts";
+import { ERRORS, type ErrorCode, LongshoreError } from "../../engine/errors.ts";
 import { DRIVING } from "../../engine/operations/drive.ts";
+import { invocable } from "../../functions/aws/serve.ts";
 import { AWS_RUNTIMES, readAwsSettings } from "../../functions/aws/settings.ts";
-import { matchPath } from "../../functions/routes.ts";
+import { makeHandler as query } from "../../functions/query.ts";
+import { ROUTES as KNOWN_ROUTES } from "../../functions/routes.ts";
+import { makeHandler as submit } from "../../functions/submit.ts";
 import { bundleOptions } from "../../infra/bundle.ts";
 import { GATEWAY_PROBLEMS, ROUTES } from "../../infra/constructs/api.ts";
 import { readSettings } from "../../infra/settings.ts";
+import { silentLogger } from "../functions/aws/silent.ts";
 import { checked, flat, type Properties, type Statement, type Synthesized, synthesize } from "./template.ts";
 
 let folder: string;
@@ -234,16 +240,20 @@ describe("the API", () => {
   });
 
   it("has the routes of the contract, each behind its function, and what streams is streamed", () => {
-    for (const [method, path] of ROUTES) {
-      const concrete = path.replace(/\{\w+\}/g, "x");
-      expect(matchPath(concrete).methods, path).toContain(method);
-    }
+    // Both ways: what the functions know and the API does not have would only be answered 404.
+    expect(ROUTES.map(([method, path]) => `${method} ${path}`).sort()).toEqual(
+      KNOWN_ROUTES.map(([method, path]) => `${method} ${path}`).sort(),
+    );
+    expect(deployedRoutes()).toEqual([...ROUTES.map(([method, path]) => `${method} ${path}`), ...catchAll()].sort());
     const uris = [...made.of("AWS::ApiGateway::Method").values()].map(({ HttpMethod, Integration }) => ({
       method: HttpMethod,
       mode: Integration.ResponseTransferMode,
+      timeout: Integration.TimeoutInMillis,
       uri: flat(Integration.Uri),
     }));
     const streamed = uris.filter(({ mode }) => mode === "STREAM");
+    // The default is 29 s, as for an answer that is not streamed.
+    expect(streamed.map(({ timeout }) => timeout)).toEqual([900_000, 900_000]);
     expect(streamed.map(({ method }) => method)).toEqual(["GET", "GET"]);
     for (const { uri } of streamed) {
       expect(uri).toMatch(/\/2021-11-15\/functions\/<StreamFunction\.Arn>\/response-streaming-invocations$/);
@@ -254,6 +264,30 @@ describe("the API", () => {
       const id = name.charAt(0).toUpperCase() + name.slice(1);
       expect(behind(id), name).toBe(ROUTES.filter(([, , target]) => target === name).length);
     }
+  });
+
+  it.each(ROUTES)("%s %s reaches a function that knows it", async (method, path, target) => {
+    const reached = new LongshoreError("QUOTA", "the handler of the route");
+    const ctx = new Proxy({} as EngineContext, {
+      get(_, name) {
+        if (name === "logger") return silentLogger;
+        throw reached;
+      },
+    });
+    const handler = invocable<object, { statusCode: number }>(
+      target === "submit" || target === "resubmit" ? submit(ctx) : query(ctx),
+    );
+    const pathParameters = { id: "job_01JDZZZZZZ0000000000000001", name: "stub" };
+    if (path.startsWith("/v1/dead-letters")) pathParameters.id = "dl_01JDZZZZZZ0000000000000001";
+    const concrete = path.replace("{id}", pathParameters.id).replace("{name}", pathParameters.name);
+    const spec = { runtime: "stub" };
+    const body = method === "POST" ? JSON.stringify(path.endsWith("/batch") ? { jobs: [spec] } : spec) : null;
+    const headers = { "content-type": "application/json" };
+    const event = { httpMethod: method, path: concrete, pathParameters, headers, body, requestContext: {} };
+    expect(await handler(event, {} as Context)).toMatchObject({ statusCode: ERRORS.QUOTA.http });
+    // What API Gateway hands to another function is not there, and no failure.
+    const elsewhere = { ...event, path: "/v1/elsewhere" };
+    expect(await handler(elsewhere, {} as Context)).toMatchObject({ statusCode: ERRORS.NOT_FOUND.http });
   });
 
   it("answers by itself as the functions do", () => {
@@ -359,6 +393,27 @@ describe("what drives a home", () => {
     expect(filtersOf("Publish")).toHaveLength(1);
   });
 
+  it("sends the events of a job to the bus in order, and tries for hours before it passes one over", () => {
+    const publish = made.of("AWS::Lambda::EventSourceMapping").get("PublishSource");
+    // Lambda keeps the changes of one item in order when it has several batches of a shard at once, not those of a job.
+    expect(publish).toMatchObject({ ParallelizationFactor: 1, MaximumRecordAgeInSeconds: 6 * 3600 });
+    expect(publish?.MaximumRetryAttempts).toBeUndefined();
+    // The sweep does what this one passes over.
+    expect(made.of("AWS::Lambda::EventSourceMapping").get("ChangeFeedSource")).toMatchObject({
+      MaximumRetryAttempts: 20,
+    });
+  });
+
+  it("lets a sweep find another one at work instead of waiting for it", () => {
+    const reserved = Object.fromEntries(
+      FUNCTIONS.map((name) => {
+        const one = made.of("AWS::Lambda::Function").get(`${name}Function`);
+        return [name, one?.ReservedConcurrentExecutions];
+      }).filter(([, limit]) => limit !== undefined),
+    );
+    expect(reserved).toEqual({ Stream: 200, RuntimeEvents: 50, InboundEvents: 20, Reconcile: 2 });
+  });
+
   it("runs the lifecycle of the local home, each task by its own function", () => {
     const [lifecycle] = made.of("AWS::StepFunctions::StateMachine").values();
     expect(lifecycle).toMatchObject({ StateMachineName: "longshore-prod-lifecycle", StateMachineType: "STANDARD" });
@@ -399,11 +454,36 @@ describe("what drives a home", () => {
     ).toEqual([]);
   });
 
-  it("raises an alarm for every queue, and for what waits, fails or is throttled", () => {
-    const names = [...made.of("AWS::CloudWatch::Alarm").keys()].sort();
+  it("takes no submission from what the home itself says", () => {
+    expect(() => synthesize({ inboundSources: "my.app,longshore" }, { outdir: join(folder, "own-source") })).toThrow(
+      /inboundSources/,
+    );
+  });
+
+  it("raises an alarm for every queue, and for what waits, fails, is late or is throttled", () => {
+    const alarms = made.of("AWS::CloudWatch::Alarm");
     const queues = FUNCTIONS.filter((name) => name !== "InboundEvents").map((name) => `${name}Dlq`);
-    const others = ["FailedExecutions", "InboundEventsErrors", "OldestWaiting", "SweepFailures", "Throttles"];
-    expect(names).toEqual([...queues, ...others].sort());
+    const others = [
+      ...["ApiFailures", "ChangeFeedLate", "DispatchErrors", "FailedExecutions", "InboundEventsErrors"],
+      ...["OldestWaiting", "PublishLate", "SweepFailures", "Throttles"],
+    ];
+    expect([...alarms.keys()].sort()).toEqual([...queues, ...others].sort());
+    for (const name of ["ChangeFeed", "Publish"]) {
+      const late = alarms.get(`${name}Late`);
+      expect(late).toMatchObject({ MetricName: "IteratorAge", Statistic: "Maximum", Threshold: 300_000 });
+      expect(flat(late?.Dimensions[0].Value)).toBe(`<${name}Function>`);
+    }
+    // A sweep may take nearly a quarter of an hour: in a shorter time there would be none to judge by.
+    expect(alarms.get("SweepFailures")).toMatchObject({ Period: 900, EvaluationPeriods: 1, Statistic: "Minimum" });
+  });
+
+  it("shows all of it on one dashboard", () => {
+    const [board, ...more] = made.of("AWS::CloudWatch::Dashboard").values();
+    expect(more).toEqual([]);
+    expect(board?.DashboardName).toBe("longshore-prod-home");
+    for (const metric of ["OldestWaitingSeconds", "JobsSubmitted", "5XXError", "ExecutionsFailed", "Throttles"]) {
+      expect(JSON.stringify(board?.DashboardBody), metric).toContain(metric);
+    }
   });
 });
 
@@ -417,6 +497,59 @@ describe("a deployment", () => {
       alarmTopicArn: "arn:aws:sns:us-east-1:1:t",
     };
     expect(() => checked(choices, join(folder, "nag-other")).synth()).not.toThrow();
+  });
+
+  it("works on a table that was restored, and on no other", () => {
+    const arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/restored";
+    const tableStreamArn = `${arn}/stream/2026-11-22T03:04:05.678`;
+    const taken = synthesize({ tableStreamArn }, { outdir: join(folder, "restored") });
+    expect(taken.of("AWS::DynamoDB::Table").size).toBe(0);
+    for (const name of FUNCTIONS) {
+      expect(taken.environmentOf(name).LONGSHORE_TABLE).toBe("restored");
+      const there = pairs(taken.statementsOf(name));
+      const own = pairs(made.statementsOf(name)).map((pair) =>
+        pair.replaceAll("<Table.StreamArn>", tableStreamArn).replaceAll("<Table.Arn>", arn),
+      );
+      expect(there).toEqual(own.sort());
+    }
+    for (const mapping of taken.of("AWS::Lambda::EventSourceMapping").values()) {
+      expect(mapping.EventSourceArn).toBe(tableStreamArn);
+    }
+    expect(taken.template.findOutputs("TableName").TableName?.Value).toBe("restored");
+    const other = { tableStreamArn: arn };
+    expect(() => synthesize(other, { outdir: join(folder, "no-stream") })).toThrow(/tableStreamArn/);
+  });
+
+  it("can be made again beside what one before has left", () => {
+    // A name of ours on what is retained would be taken.
+    const retained = Object.values(made.template.toJSON().Resources as Record<string, Properties>).filter(
+      ({ DeletionPolicy }) => DeletionPolicy === "Retain",
+    );
+    const types = retained.map(({ Type }) => Type);
+    expect(types).toEqual(expect.arrayContaining(["AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Events::Archive"]));
+    for (const { Type, Properties } of retained) {
+      for (const name of ["TableName", "BucketName", "ArchiveName", "RoleName"]) {
+        expect(Properties?.[name], `${Type} ${name}`).toBeUndefined();
+      }
+    }
+  });
+
+  it("has its stage as a tag on whatever takes tags and costs money", () => {
+    const types = [
+      ...["AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Lambda::Function", "AWS::SQS::Queue"],
+      ...[
+        "AWS::StepFunctions::StateMachine",
+        "AWS::ApiGateway::RestApi",
+        "AWS::ApiGateway::Stage",
+        "AWS::Events::EventBus",
+      ],
+      ...["AWS::Logs::LogGroup", "AWS::IAM::Role", "AWS::CloudWatch::Alarm"],
+    ];
+    for (const type of types) {
+      const all = [...made.of(type).entries()];
+      expect(all.length, type).toBeGreaterThan(0);
+      for (const [id, { Tags }] of all) expect(Tags, id).toContainEqual({ Key: "longshore:stage", Value: "prod" });
+    }
   });
 
   it("takes the data away only where it is told to", () => {
@@ -486,6 +619,24 @@ describe("the code of a function", () => {
     },
   );
 });
+
+/** The methods of the deployed API, each with its path. */
+function deployedRoutes(): string[] {
+  const resources = made.of("AWS::ApiGateway::Resource");
+  const pathOf = (id: string): string => {
+    const found = resources.get(id);
+    if (found === undefined) return "";
+    return `${pathOf(flat(found.ParentId).replace(/^<(\w+)>$/, "$1"))}/${found.PathPart}`;
+  };
+  return [...made.of("AWS::ApiGateway::Method").values()]
+    .map(({ HttpMethod, ResourceId }) => `${HttpMethod} ${pathOf(flat(ResourceId).replace(/^<(\w+)>$/, "$1")) || "/"}`)
+    .sort();
+}
+
+/** What takes the requests that no route takes: beside each route, and everywhere else. */
+function catchAll(): string[] {
+  return ["/", "/{proxy+}", ...new Set(ROUTES.map(([, path]) => path))].map((path) => `ANY ${path}`);
+}
 
 function runtimesOf(runtimes: string): string[] {
   return readSettings({ tryGetContext: (key) => (key === "runtimes" ? runtimes : undefined) }).runtimes;

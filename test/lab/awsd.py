@@ -141,6 +141,22 @@ def parse_and_create_resource(logical_id, resource_json, *rest, **kw):
 
 parsing.parse_and_create_resource = parse_and_create_resource
 
+from moto.cloudformation import models as cloudformation
+
+_execute_change_set = cloudformation.CloudFormationBackend.execute_change_set
+
+
+def execute_change_set(self, change_set_name, stack_name=None):
+    _execute_change_set(self, change_set_name, stack_name)
+    for stack in self.stacks.values():
+        # The outputs are those of the template that the stack had before.
+        if stack.template:
+            stack._parse_template()
+            stack.output_map = stack._create_output_map()
+
+
+cloudformation.CloudFormationBackend.execute_change_set = execute_change_set
+
 from moto.kms import models as kms
 
 
@@ -175,6 +191,7 @@ def create_archive(self, name, source_arn, description=None, event_pattern=None,
 ev.EventsBackend.create_archive = create_archive
 # Without it a reference to a bus in a template is the bus itself.
 ev.EventBus.physical_resource_id = property(lambda self: self.name)
+ev.Archive.physical_resource_id = property(lambda self: self.name)
 _send = ev.Rule.send_to_targets
 
 

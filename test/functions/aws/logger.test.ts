@@ -42,6 +42,20 @@ describe("the log of a function", () => {
     expect(lines[2]).not.toHaveProperty("jobId");
   });
 
+  it("names the job of a line that speaks of one in other words, and of none where it speaks of two", () => {
+    const logger = createLambdaLogger("info");
+    const [one, two] = ["job_01JDZZZZZZ0000000000000001", "job_01JDZZZZZZ0000000000000002"];
+    logger.begin(CONTEXT, undefined);
+    logger.warn({ pk: `JOB#${one}`, sk: "EVENT#0000001" }, "a record of the change feed failed");
+    logger.warn({ entry: `${one}#5` }, "the bus did not take an event");
+    logger.warn({ work: `clean ${one}`, error: new LongshoreError("INTERNAL", `${one} is odd`) }, "it failed");
+    logger.warn({ left: [`clean ${one}`, `clean ${two}`] }, "background work was left undone");
+    logger.begin(CONTEXT, two);
+    logger.warn({ execution: `${one}-1-0` }, "of another job than the invocation");
+    logger.warn({ jobId: two, name: `${one}-1-0` }, "named is named");
+    expect(lines.map(({ jobId }) => jobId)).toEqual([one, one, one, undefined, one, two]);
+  });
+
   it("tells of errors their code and Longshore's own words, never what a service wrote", () => {
     const logger = createLambdaLogger("info");
     const cause = Object.assign(new Error("Value 'hunter2' at 'value' failed"), { name: "ValidationException" });
