@@ -2,6 +2,8 @@ import type { Runtimes } from "../../engine/context.ts";
 import { LongshoreError } from "../../engine/errors.ts";
 import type { RuntimeAdapter } from "../../engine/ports/runtime.ts";
 import type { RuntimeEventReader } from "../runtime-events.ts";
+import { ecsOptions } from "./ecs.ts";
+import { lazyRuntime } from "./lazy-runtime.ts";
 import type { AwsRuntimeName, AwsSettings } from "./settings.ts";
 
 /** A runtime that a deployed home can offer. */
@@ -15,6 +17,23 @@ interface Offer {
 }
 
 const OFFERS: Record<AwsRuntimeName, Offer> = {
+  ecs: {
+    pushes: true,
+    async create(settings, homeId) {
+      const { aboutEcs } = await import("../../adapters/runtime/ecs/features.ts");
+      const options = { ...ecsOptions(settings, homeId), maxConcurrent: maxConcurrent(settings, "ecs") };
+      return lazyRuntime(aboutEcs(options), async () => {
+        const { createEcsRuntime } = await import("../../adapters/runtime/ecs/index.ts");
+        return createEcsRuntime(options);
+      });
+    },
+    readers: (settings, homeId) => ({
+      async "aws.ecs"(event) {
+        const { newsOf } = await import("../../adapters/runtime/ecs/events.ts");
+        return newsOf(event, ecsOptions(settings, homeId));
+      },
+    }),
+  },
   // For an engine that the functions can reach, such as one on an instance of EC2.
   docker: {
     pushes: false,
@@ -38,7 +57,7 @@ const OFFERS: Record<AwsRuntimeName, Offer> = {
   },
 };
 
-const MAX_CONCURRENT: Record<AwsRuntimeName, number> = { docker: 64, stub: 256 };
+const MAX_CONCURRENT: Record<AwsRuntimeName, number> = { ecs: 100, docker: 64, stub: 256 };
 
 /** Jobs at once on a runtime: what the operator says, else its default; 1 for a runtime that is not known. */
 export function maxConcurrent({ LONGSHORE_MAX_CONCURRENT: said }: AwsSettings, name: string): number {

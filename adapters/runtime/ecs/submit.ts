@@ -170,7 +170,8 @@ async function untilStarted(
   memory.cleaned(ref);
   const { failure } = statusOf(task);
   const { category, message, providerCode } = failure ?? STOPPED;
-  throw new LongshoreError(category, createMasker(launch.secretValues)(message), { providerCode });
+  const details = { providerCode, unstarted: ref };
+  throw new LongshoreError(category, createMasker(launch.secretValues)(message), details);
 }
 
 const STOPPED = {

@@ -257,6 +257,38 @@ describeWith("aws", "ecs tasks on moto", () => {
       expect(await harness.leftovers(homeId)).toEqual([]);
     });
 
+    it("starts another task for an attempt whose task got no capacity, and only when it is told to replace that one", async () => {
+      const { adapter } = make();
+      const one = launch(shell("exit 6"), { env: { MY_TOKEN: CANARY } });
+      const reason = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+      harness.agent.decide(one.externalName, { fate: "refuse", reason }, 1);
+      const error = await failureOf(adapter.submit(one, never()));
+      const unstarted = error.unstarted ?? "";
+      expect(error).toMatchObject({ code: "RUNTIME_UNAVAILABLE", providerCode: "CapacityUnavailable" });
+      expect(unstarted).toMatch(/^arn:/);
+      const another = () => {
+        const { adapter } = harness.make(homeId);
+        made.push(adapter);
+        return adapter;
+      };
+      // Asked again for the same, ECS answers with the same; and nothing is there that could be adopted.
+      expect((await failureOf(another().submit(one, never()))).unstarted).toBe(unstarted);
+      expect(await another().find(one.externalName)).toBeUndefined();
+      expect(await harness.leftovers(homeId)).toEqual([]);
+
+      const again = { ...one, replaces: unstarted };
+      const [ref, ...same] = await Promise.all([adapter, another(), another()].map((by) => by.submit(again, never())));
+      expect(same).toEqual([ref, ref]);
+      expect(ref).not.toBe(unstarted);
+      expect(await adapter.wait(ref!, never())).toMatchObject({ exitCode: 6 });
+      expect(await another().find(one.externalName)).toBe(ref);
+      const dispatchedAt = new Date(Date.now() - 56 * 60_000).toISOString();
+      expect(await another().submit({ ...again, dispatchedAt }, never())).toBe(ref);
+      // A launch that was overtaken starts nothing, and takes nothing away.
+      expect((await failureOf(another().submit(one, never()))).unstarted).toBe(unstarted);
+      expect(await another().submit(again, never())).toBe(ref);
+    });
+
     it("knows a task that ran out of memory, and one whose spot capacity was taken away", async () => {
       const { adapter } = make();
       const oom = launch(shell(""));
