@@ -69,7 +69,11 @@ export async function observeNews(ctx: EngineContext, news: News): Promise<void>
 const LAUNCHING: ReadonlySet<Stage> = new Set(["validating", "pulling", "creating"]);
 
 /** What follows from news of an end; nothing where they are not of what is on record. */
-function endOf({ job, attempt: record }: Life, { attempt, externalRef, status }: News, exit: AttemptExit): Occurrence[] {
+function endOf(
+  { job, attempt: record }: Life,
+  { attempt, externalRef, status }: News,
+  exit: AttemptExit,
+): Occurrence[] {
   if (job.attempt !== attempt || record?.attempt !== attempt) return [];
   const { startedAt } = status;
   const end: Occurrence = { type: "EXIT", attempt, exit, startedAt, externalRef };

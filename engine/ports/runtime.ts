@@ -168,7 +168,10 @@ export interface RuntimeAdapter {
   status(ref: ExternalRef): Promise<RuntimeStatus>;
   /** As `status`, of many at once, where the runtime can tell it in fewer calls. */
   statusMany?(refs: readonly ExternalRef[]): Promise<Map<ExternalRef, RuntimeStatus>>;
-  /** Asks the command to end, kills it after the grace; resolves when it has ended. False: it had already ended. */
+  /**
+   * Asks the command to end, kills it after the grace; resolves when it has ended, or, in a home that its runtime tells of
+   * ends, when it was asked. False: it had already ended.
+   */
   cancel(ref: ExternalRef, graceSeconds: number): Promise<boolean>;
   /**
    * The attempt's output. A part that cannot be read is a `system` line where its place is known, else it throws.

@@ -6,12 +6,18 @@ import { ecsOptions } from "./ecs.ts";
 import { lazyRuntime } from "./lazy-runtime.ts";
 import type { AwsRuntimeName, AwsSettings } from "./settings.ts";
 
+/** Whose runtimes they are, and whether whoever stops an attempt waits for its end where events would tell of it. */
+interface Home {
+  homeId: string;
+  awaitsStops: boolean;
+}
+
 /** A runtime that a deployed home can offer. */
 interface Offer {
   /** Whether its ends are told by events of AWS: then no process has to wait for them. */
   pushes: boolean;
   /** Loads the adapter, and with it its SDK, only where the operator named it. */
-  create(settings: AwsSettings, homeId: string): Promise<RuntimeAdapter>;
+  create(settings: AwsSettings, home: Home): Promise<RuntimeAdapter>;
   /** What its events say, by their source; only of a runtime that pushes. */
   readers?(settings: AwsSettings, homeId: string): Record<string, RuntimeEventReader>;
 }
@@ -19,9 +25,10 @@ interface Offer {
 const OFFERS: Record<AwsRuntimeName, Offer> = {
   ecs: {
     pushes: true,
-    async create(settings, homeId) {
+    async create(settings, { homeId, awaitsStops }) {
       const { aboutEcs } = await import("../../adapters/runtime/ecs/features.ts");
-      const options = { ...ecsOptions(settings, homeId), maxConcurrent: maxConcurrent(settings, "ecs") };
+      const most = maxConcurrent(settings, "ecs");
+      const options = { ...ecsOptions(settings, homeId), maxConcurrent: most, awaitsStops };
       return lazyRuntime(aboutEcs(options), async () => {
         const { createEcsRuntime } = await import("../../adapters/runtime/ecs/index.ts");
         return createEcsRuntime(options);
@@ -37,7 +44,7 @@ const OFFERS: Record<AwsRuntimeName, Offer> = {
   // For an engine that the functions can reach, such as one on an instance of EC2.
   docker: {
     pushes: false,
-    async create(settings, homeId) {
+    async create(settings, { homeId }) {
       const { createDockerRuntime } = await import("../../adapters/runtime/docker/index.ts");
       return createDockerRuntime({
         homeId,
@@ -50,7 +57,7 @@ const OFFERS: Record<AwsRuntimeName, Offer> = {
   },
   stub: {
     pushes: false,
-    async create(settings, homeId) {
+    async create(settings, { homeId }) {
       const { createStubRuntime } = await import("../../adapters/runtime/stub/index.ts");
       return createStubRuntime({ homeId, maxConcurrent: maxConcurrent(settings, "stub") });
     },
@@ -66,9 +73,9 @@ export function maxConcurrent({ LONGSHORE_MAX_CONCURRENT: said }: AwsSettings, n
 }
 
 /** The runtimes that the operator named, in that order; all are offered, whether they answer at the moment or not. */
-export async function createRuntimes(settings: AwsSettings, homeId: string): Promise<Runtimes> {
+export async function createRuntimes(settings: AwsSettings, home: Home): Promise<Runtimes> {
   const names = settings.LONGSHORE_RUNTIMES;
-  const runtimes = await Promise.all(names.map((name) => OFFERS[name].create(settings, homeId)));
+  const runtimes = await Promise.all(names.map((name) => OFFERS[name].create(settings, home)));
   return {
     all: () => runtimes,
     offered: () => runtimes,

@@ -36,7 +36,11 @@ export function bindJobs(
     acknowledgeWildcard(target, arn, "tasks and their definitions have names that ECS or an attempt gives them");
   }
   acknowledgeWildcard(target, jobs.parameters, "parameters have the names of attempts");
-  acknowledge(target, "IAM5[Resource::*]", "the actions of X-Ray, of DynamoDB's streams and some of ECS know no resources");
+  acknowledge(
+    target,
+    "IAM5[Resource::*]",
+    "the actions of X-Ray, of DynamoDB's streams and some of ECS know no resources",
+  );
 }
 
 /** What the sources read of it is in `functions/aws/settings.ts`. */

@@ -77,13 +77,13 @@ export class Jobs extends Construct {
     if (vpcId !== undefined && securityGroupIds.length > 0) {
       return { subnets: subnetIds, securityGroups: securityGroupIds };
     }
-    const vpc = vpcId === undefined ? this.makeVpc() : undefined;
+    const vpc = vpcId === undefined ? this.makeVpc() : { vpcId, publicSubnets: undefined };
     const group = new CfnSecurityGroup(this, "SecurityGroup", {
       groupDescription: "Longshore: jobs reach out, and nobody reaches them",
-      vpcId: vpcId ?? vpc?.vpcId,
+      vpcId: vpc.vpcId,
       securityGroupEgress: [{ ipProtocol: "-1", cidrIp: "0.0.0.0/0", description: "to anywhere" }],
     });
-    const subnets = vpc?.publicSubnets.map(({ subnetId }) => subnetId) ?? subnetIds;
+    const subnets = vpc.publicSubnets?.map(({ subnetId }) => subnetId) ?? subnetIds;
     return { subnets, securityGroups: [group.attrGroupId] };
   }
 

@@ -20,14 +20,8 @@ let withoutEcs: Synthesized;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "longshore-template-"));
-  made = synthesize(
-    { inboundSources: "my.app,other.app" },
-    { outdir: join(folder, "default"), code: true },
-  );
-  withoutEcs = synthesize(
-    { runtimes: "stub", inboundSources: "my.app" },
-    { outdir: join(folder, "without-ecs") },
-  );
+  made = synthesize({ inboundSources: "my.app,other.app" }, { outdir: join(folder, "default"), code: true });
+  withoutEcs = synthesize({ runtimes: "stub", inboundSources: "my.app" }, { outdir: join(folder, "without-ecs") });
 }, 120_000);
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
@@ -481,7 +475,9 @@ describe("what drives a home", () => {
       lastStatus: ["STOPPED"],
     });
     expect(groupOf({ homeId: "home", jobId: "job", attempt: 1 })).toMatch(/^longshore:/);
-    const others = [...withoutEcs.of("AWS::Events::Rule").values()].map(({ EventPattern }) => EventPattern?.source?.[0]);
+    const others = [...withoutEcs.of("AWS::Events::Rule").values()].map(
+      ({ EventPattern }) => EventPattern?.source?.[0],
+    );
     expect(others).not.toContain("aws.ecs");
     const without = synthesize({}, { outdir: join(folder, "no-sources") });
     expect(
@@ -544,7 +540,7 @@ describe("where ECS runs the jobs", () => {
     expect(made.rightsOf("JobsTaskRole")).toEqual([]);
     const role = made.of("AWS::IAM::Role").get("JobsTaskRole");
     expect([role?.ManagedPolicyArns, role?.Policies]).toEqual([undefined, undefined]);
-    const [trust, ...others] = role?.AssumeRolePolicyDocument.Statement;
+    const [trust, ...others] = role?.AssumeRolePolicyDocument.Statement ?? [];
     expect(others).toEqual([]);
     expect(trust).toMatchObject({
       Principal: { Service: "ecs-tasks.amazonaws.com" },
@@ -554,10 +550,12 @@ describe("where ECS runs the jobs", () => {
   });
 
   it("may be the operator's network, role and repositories, of which nothing is looked up", () => {
-    const named = { vpcId: "vpc-1", subnetIds: "subnet-1,subnet-2", ecsPublicIp: "false" };
+    const named = { vpcId: "vpc-0123456789abcdef0", subnetIds: "subnet-1,subnet-2", ecsPublicIp: "false" };
     const own = synthesize(named, { outdir: join(folder, "own-network") });
     expect(types(own, "AWS::EC2::")).toEqual(["AWS::EC2::SecurityGroup"]);
-    expect(own.of("AWS::EC2::SecurityGroup").get("JobsSecurityGroup")).toMatchObject({ VpcId: "vpc-1" });
+    expect(own.of("AWS::EC2::SecurityGroup").get("JobsSecurityGroup")).toMatchObject({
+      VpcId: "vpc-0123456789abcdef0",
+    });
     const all = synthesize(
       {
         ...named,
@@ -594,7 +592,7 @@ describe("where ECS runs the jobs", () => {
   it("may be instances of the operator's, by their capacity providers", () => {
     const context = {
       ecsLaunchType: "EC2",
-      vpcId: "vpc-1",
+      vpcId: "vpc-0123456789abcdef0",
       subnetIds: "subnet-1",
       ecsCapacityProvider: "mine",
       ecsSpotCapacityProvider: "mine-spot",
@@ -610,10 +608,10 @@ describe("where ECS runs the jobs", () => {
   });
 
   it.each([
-    [{ vpcId: "vpc-1" }, "subnetIds"],
+    [{ vpcId: "vpc-0123456789abcdef0" }, "subnetIds"],
     [{ subnetIds: "subnet-1" }, "subnetIds"],
     [{ securityGroupIds: "sg-1" }, "securityGroupIds"],
-    [{ vpcId: "vpc-1", subnetIds: "vpc-1" }, "subnetIds"],
+    [{ vpcId: "vpc-0123456789abcdef0", subnetIds: "vpc-1" }, "subnetIds"],
     [{ ecsLaunchType: "EC2" }, "vpcId"],
     [{ ecsLaunchType: "LAMBDA" }, "ecsLaunchType"],
     [{ ecsCapacityProvider: "mine" }, "ecsCapacityProvider"],
@@ -637,7 +635,7 @@ describe("a deployment", () => {
       alarmTopicArn: "arn:aws:sns:us-east-1:1:t",
     };
     expect(() => checked(choices, join(folder, "nag-other")).synth()).not.toThrow();
-    const network = { vpcId: "vpc-1", subnetIds: "subnet-1" };
+    const network = { vpcId: "vpc-0123456789abcdef0", subnetIds: "subnet-1" };
     const ofOperator = { ...network, ecrRepositories: "team/*", ecsTaskRoleArn: "arn:aws:iam::123456789012:role/jobs" };
     expect(() => checked(ofOperator, join(folder, "nag-network")).synth()).not.toThrow();
     const instances = { ...network, ecsLaunchType: "EC2", securityGroupIds: "sg-1" };
@@ -684,13 +682,15 @@ describe("the code of a function", () => {
     reconcile: { first: ["client-dynamodb", "client-sfn"], later: [] },
   };
 
+  const NONE = { first: [], later: [] };
   const ofEcs = (expected: { first: string[]; later: string[] }) => ({
     first: expected.first,
     later: [...new Set([...expected.later, "client-cloudwatch-logs", "client-ecs", "client-ssm"])].sort(),
   });
   it.each([
     ...Object.entries(CLIENTS).map(([name, expected]) => [name, [] as string[], expected] as const),
-    ...Object.entries(CLIENTS).map(([name, expected]) => [name, ["ecs"], ofEcs(expected)] as const),
+    // The others know it in the same way.
+    ...["submit", "dispatch"].map((name) => [name, ["ecs"], ofEcs(CLIENTS[name] ?? NONE)] as const),
   ])(
     "%s for %j loads the clients that it uses, those of secrets and of runtimes when they are asked for",
     (name, runtimes, expected) => {

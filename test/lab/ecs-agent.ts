@@ -22,8 +22,8 @@ export type Fate =
   | { fate: "hang" }
   /** It is stopped before its container was started. */
   | { fate: "refuse"; reason: string }
-  /** It runs until `endTask` says how it ends. */
-  | { fate: "run" };
+  /** It runs until `tell` says how it ends; one that is deaf also when it was asked to. */
+  | { fate: "run"; deaf?: true };
 
 export interface EcsAgent {
   /** Lets the agent see what the client asks for: what it starts is run, what it stops is ended. */
@@ -74,6 +74,7 @@ export function createEcsAgent(
   const fates: { of: string | RegExp; fate: Fate; times: number }[] = [];
   const stopping = new Set<string>();
   const ended = new Set<string>();
+  const deaf = new Set<string>();
   const closing = new AbortController();
   const attending: Promise<void>[] = [];
   let failure: unknown;
@@ -139,7 +140,10 @@ export function createEcsAgent(
     if (stopping.has(arn)) return await tell(arn, "STOPPED");
     if (fate?.fate === "refuse") return await tell(arn, "STOPPED", { reason: fate.reason });
     const log = await openLog(container, arn);
-    if (fate?.fate === "run") return await tell(arn, "RUNNING");
+    if (fate?.fate === "run") {
+      if (fate.deaf) deaf.add(arn);
+      return await tell(arn, "RUNNING");
+    }
     const [file = "", ...words] = [...(container.entryPoint ?? []), ...(overrides.command ?? container.command ?? [])];
     const env = await environmentOf(container, overrides);
     const child = spawn(file, words, { cwd: directory, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
@@ -181,7 +185,7 @@ export function createEcsAgent(
   }
 
   async function stop(arn: string): Promise<void> {
-    if (stopping.has(arn)) return;
+    if (stopping.has(arn) || deaf.has(arn)) return;
     end(arn);
     if (running.has(arn)) return;
     await lives.get(arn);

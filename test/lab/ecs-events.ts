@@ -1,5 +1,5 @@
 import type { Task } from "@aws-sdk/client-ecs";
-import { EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
+import { type EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
 
 /**
  * What ECS tells on the account's own bus when a task has changed, as far as moto knows the task: the task as it is

@@ -162,7 +162,7 @@ export function createEcsRuntime(options: EcsRuntimeOptions, clients: GivenClien
 
     async cancel(ref) {
       if (!isTaskArn(ref, place) || hasEnded(await look(ref))) return false;
-      await stopped(ref);
+      await (options.awaitsStops === false ? tasks.stop(ref) : stopped(ref));
       return true;
     },
 

@@ -20,7 +20,7 @@ const ECS = {
   LONGSHORE_ECS_PARAMETER_PREFIX: "/longshore/prod/attempts/",
 };
 const runtimesOf = async (more: Record<string, string> = {}) =>
-  (await createRuntimes(readAwsSettings({ ...ECS, ...more }), HOME)).all();
+  (await createRuntimes(readAwsSettings({ ...ECS, ...more }), { homeId: HOME, awaitsStops: false })).all();
 
 describe("the runtime ecs of a deployed home", () => {
   it("is known without asking anybody: on Fargate by default, on the operator's instances where they are named", async () => {

@@ -314,6 +314,18 @@ describeWith("aws", "ecs tasks on moto", () => {
       });
     });
 
+    it("does not wait for the end of what it stops where it need not", async () => {
+      const { adapter } = make({ awaitsStops: false });
+      const one = launch(shell(""));
+      harness.agent.decide(one.externalName, { fate: "run", deaf: true });
+      const ref = await adapter.submit(one, never());
+      expect(await adapter.cancel(ref, 10)).toBe(true);
+      expect(await adapter.status(ref)).toMatchObject({ phase: "running", failure: null });
+      await harness.agent.tell(ref, "STOPPED", { exitCode: 143 });
+      expect(await adapter.wait(ref, never())).toMatchObject({ exitCode: 143, failure: null });
+      expect(await adapter.cancel(ref, 10)).toBe(false);
+    });
+
     it("aborts a launch that hangs; what is left is found by its name, and stopped", async () => {
       const { adapter } = make();
       const one = launch(shell("echo never"));
