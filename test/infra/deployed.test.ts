@@ -50,7 +50,7 @@ describeWith("aws", "a home in AWS", () => {
     home = deployed as DeployedHome;
     front = await openAwsFront(home);
     await listenToBus();
-  }, 150_000);
+  }, 300_000);
   afterAll(async () => {
     await front?.stop();
     await local?.dispose();

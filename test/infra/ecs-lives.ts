@@ -12,15 +12,16 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { DeployedHome } from "../lab/deployed-home.ts";
 import { createEcsAgent, type EcsAgent, type Fate } from "../lab/ecs-agent.ts";
 import { putTaskEvent, taskStateChange } from "../lab/ecs-events.ts";
-import { call, cleanedUp, eventsOf, logsOf, show, submit, type Target, until } from "../scenarios/client.ts";
+import { call, cleanedUp, eventsOf, logsOf, show, submit, type Target } from "../scenarios/client.ts";
 import type { Job, JobEvent, Spec } from "../scenarios/contract.ts";
 
 const CANARY = "canary-of-ecs-77d1";
-const PATIENCE = { timeout: 25_000, interval: 100 };
+const PATIENCE = { timeout: 60_000, interval: 100 };
+const SWEEPS = { timeout: 60_000, interval: 2_000 };
 /** moto is one process on a busy machine. */
 const PATIENT = { connectionTimeout: 10_000, requestTimeout: 60_000, throwOnRequestTimeout: true } as const;
 /** A life has a poll of the start, and a pause for what is still on its way to the log. */
-const LIFE_MS = 90_000;
+const LIFE_MS = 180_000;
 
 const BEGIN = ["SUBMITTED", "ADMITTED", "VALIDATED", "IMAGE_PULLING", "CONTAINER_CREATING"];
 const COLLECTED = ["LOGS_COLLECTED", "COST_RECORDED"];
@@ -84,8 +85,12 @@ export function ecsLives({ home, aws, invoke }: Deployed): void {
   };
   const typesOf = (events: readonly JobEvent[]) => events.map(({ type }) => type);
   const running = async (jobId: string): Promise<string> => {
-    const job = await until(aws, jobId, ({ externalRef }) => expect(externalRef).toMatch(/^arn:/));
-    return job.externalRef ?? "";
+    const isStarted = async () => {
+      const { externalRef } = await show(aws, jobId);
+      expect(externalRef ?? "none").toMatch(/^arn:/);
+      return externalRef ?? "";
+    };
+    return await vi.waitFor(isStarted, PATIENCE);
   };
 
   /** All tasks that were ever made for a job. */
@@ -132,8 +137,9 @@ export function ecsLives({ home, aws, invoke }: Deployed): void {
     return events;
   }
 
-  describe.concurrent("runs jobs on its cluster:", () => {
-    it(
+  // A few at once: each is watched by functions of its own, and a life is mostly waiting.
+  describe("runs a job on its cluster:", () => {
+    it.concurrent(
       "one that succeeds, with its lines and the events of any other runtime",
       async () => {
         const job = await submit(aws, shell("works", "echo one; echo two"));
@@ -151,7 +157,7 @@ export function ecsLives({ home, aws, invoke }: Deployed): void {
       LIFE_MS,
     );
 
-    it(
+    it.concurrent(
       "one that fails by its own exit code",
       async () => {
         const job = await submit(aws, shell("fails", "exit 3"));
@@ -166,7 +172,7 @@ export function ecsLives({ home, aws, invoke }: Deployed): void {
       LIFE_MS,
     );
 
-    it(
+    it.concurrent(
       "one with a secret, which only its command gets to see",
       async () => {
         const script = 'printf %s "$DB_PASSWORD" | wc -c; echo "it is $DB_PASSWORD"; exec sleep 1000';
@@ -186,7 +192,7 @@ export function ecsLives({ home, aws, invoke }: Deployed): void {
       LIFE_MS,
     );
 
-    it(
+    it.concurrent(
       "one that is cancelled: its task is stopped, and only then it says so",
       async () => {
         const job = await submit(aws, shell("cancelled", "exec sleep 1000"));
@@ -203,8 +209,10 @@ export function ecsLives({ home, aws, invoke }: Deployed): void {
       },
       LIFE_MS,
     );
+  });
 
-    it(
+  describe("runs a job on its cluster, and what goes wrong there is told:", () => {
+    it.concurrent(
       "one whose spot capacity is taken away: the attempt has failed, and the next one succeeds",
       async () => {
         const retry = { maxAttempts: 2, delaySeconds: 0 };
@@ -228,7 +236,7 @@ export function ecsLives({ home, aws, invoke }: Deployed): void {
       LIFE_MS,
     );
 
-    it(
+    it.concurrent(
       "one whose image cannot be pulled",
       async () => {
         const reason =
@@ -249,7 +257,7 @@ export function ecsLives({ home, aws, invoke }: Deployed): void {
       LIFE_MS,
     );
 
-    it(
+    it.concurrent(
       "one for which there is no capacity: it waits, and the same attempt is started by another task",
       async () => {
         const reason =
@@ -271,8 +279,10 @@ export function ecsLives({ home, aws, invoke }: Deployed): void {
       },
       LIFE_MS,
     );
+  });
 
-    it(
+  describe("runs a job on its cluster, and its end is seen:", () => {
+    it.concurrent(
       "one that runs out of memory",
       async () => {
         const job = await fated({ fate: "run" }, shell("oom", ""));
@@ -288,7 +298,7 @@ export function ecsLives({ home, aws, invoke }: Deployed): void {
       LIFE_MS,
     );
 
-    it(
+    it.concurrent(
       "one of whose end no event tells: the sweep finds it",
       async () => {
         const job = await submit(aws, shell("unheard", "exit 4"));
@@ -296,11 +306,11 @@ export function ecsLives({ home, aws, invoke }: Deployed): void {
           const [task] = await tasksOf(job.jobId);
           expect(task?.lastStatus).toBe("STOPPED");
         }, PATIENCE);
-        await until(aws, job.jobId, ({ phase }) => expect(phase).toBe("running"));
+        await running(job.jobId);
         await vi.waitFor(async () => {
           await invoke("Reconcile", {});
           expect((await show(aws, job.jobId)).status).toBe("FAILED");
-        }, PATIENCE);
+        }, SWEEPS);
         await over(job, { started: 1 });
         expect(await show(aws, job.jobId)).toMatchObject({ exitCode: 4, error: { category: "USER_CODE" } });
       },
