@@ -150,7 +150,7 @@ export function ecsLives({ home, aws, invoke }: Deployed): void {
           exitCode: 0,
           attempt: 1,
           runtime: "ecs",
-          externalRef: expect.stringMatching(/^arn:aws:ecs:us-east-1:123456789012:task\/longshore-lab-jobs\/\w+$/),
+          externalRef: expect.stringMatching(/^arn:aws:ecs:us-east-1:123456789012:task\/longshore-lab-jobs\/[\w-]+$/),
         });
         expect((await logsOf(aws, job.jobId)).map(({ text }) => text)).toEqual(["one", "two"]);
       },
