@@ -314,6 +314,24 @@ describeWith("aws", "ecs tasks on moto", () => {
       });
     });
 
+    it("takes nothing away from the launch that has overtaken it", async () => {
+      const { adapter } = make();
+      const late = harness.make(homeId).adapter;
+      made.push(late);
+      const one = launch(shell(""), { env: { MY_TOKEN: CANARY } });
+      harness.agent.decide(one.externalName, { fate: "run" });
+      const overtaken = new Error("overtaken");
+      let ref = "";
+      const confirm = async () => {
+        ref = await adapter.submit(one, never());
+        throw overtaken;
+      };
+      await expect(late.submit({ ...one, confirm }, never())).rejects.toBe(overtaken);
+      const kinds = (await harness.leftovers(homeId)).map((left) => left.split(" ")[0]);
+      expect(kinds.toSorted()).toEqual(["definition", "log", "parameter", "task"]);
+      await harness.agent.tell(ref, "STOPPED", { exitCode: 0 });
+    });
+
     it("does not wait for the end of what it stops where it need not", async () => {
       const { adapter } = make({ awaitsStops: false });
       const one = launch(shell(""));
