@@ -218,10 +218,11 @@ function requeue(draft: Draft, occurrence: Extract<Occurrence, { type: "REQUEUE"
 }
 
 function defer(draft: Draft, occurrence: Extract<Occurrence, { type: "DEFER" }>): void {
-  const { queueShard, reason, refused } = occurrence;
+  const { queueShard, reason, refused, unstarted } = occurrence;
   const { cancelRequestedAt, generation, refusals = 0 } = draft.job;
   // What was asked to end does not wait for its turn again.
   if (cancelRequestedAt !== null || draft.attempt?.stop) return draft.effect("stop-resource");
+  if (unstarted !== undefined) draft.setAttempt({ unstarted });
   // Without its token the attempt counts as one that was never handed to the runtime.
   draft.setAttempt({ token: null });
   draft.setJob({

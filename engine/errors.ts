@@ -69,6 +69,8 @@ export interface ErrorDetails {
   providerCode?: string | null;
   /** Seconds after which the caller may try again. */
   retryAfterSeconds?: number;
+  /** Of a launch: the runtime's own id for what it made for it and ended before the command was started. */
+  unstarted?: string;
 }
 
 /** The only error that Longshore throws on purpose. Decisions use `code`, never the message. */
@@ -77,6 +79,7 @@ export class LongshoreError extends Error {
   readonly violations: Violation[] | undefined;
   readonly providerCode: string | null;
   readonly retryAfterSeconds: number | undefined;
+  readonly unstarted: string | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -85,6 +88,7 @@ export class LongshoreError extends Error {
     this.violations = details.violations;
     this.providerCode = details.providerCode ?? null;
     this.retryAfterSeconds = details.retryAfterSeconds;
+    this.unstarted = details.unstarted;
   }
 }
 

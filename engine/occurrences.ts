@@ -35,8 +35,17 @@ export type Occurrence =
   /**
    * The runtime did not answer, and nothing of the attempt was started: back to the queue with the same attempt. Of the
    * generation that was launched. `refused`: the runtime answers others, so that it may be the job that it does not take.
+   * `unstarted`: what the runtime had made for it and ended.
    */
-  | { type: "DEFER"; attempt: number; generation: number; queueShard: number; reason: string; refused: boolean }
+  | {
+      type: "DEFER";
+      attempt: number;
+      generation: number;
+      queueShard: number;
+      reason: string;
+      refused: boolean;
+      unstarted?: string | undefined;
+    }
   /** The execution of the attempt and this generation was lost and must be started again. */
   | { type: "RELAUNCH"; attempt: number; generation: number; reason: string }
   /** A resource was found that carries the job's label and that no attempt owns: it will be removed. */

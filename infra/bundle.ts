@@ -17,8 +17,8 @@ const BANNER = [
 /** Native parts of ssh2, which does without them. */
 const NATIVE = ["cpu-features", "*.node"];
 
-/** What only an operator's own choice of a runtime needs: its adapter is loaded only then. */
-const OF_RUNTIME: Readonly<Record<string, string>> = { docker: "dockerode" };
+/** Runtimes whose adapters bring much with them: they are in the code only where the operator offers them. */
+const LARGE_RUNTIMES = ["docker", "ecs"];
 
 interface Bundled {
   /** The handler's place in it, as Lambda names it. */
@@ -55,7 +55,9 @@ export function bundle(name: string, runtimes: readonly string[]): Bundled {
 
 /** How esbuild makes the code of one function. */
 export function bundleOptions(name: string, runtimes: readonly string[]): BuildOptions {
-  const unwanted = Object.entries(OF_RUNTIME).flatMap(([runtime, pkg]) => (runtimes.includes(runtime) ? [] : [pkg]));
+  const unwanted = LARGE_RUNTIMES.filter((name) => !runtimes.includes(name)).map(
+    (name) => `*/adapters/runtime/${name}/index.ts`,
+  );
   return {
     absWorkingDir: ROOT,
     entryPoints: { [name]: `functions/aws/entries/${name}.ts` },

@@ -17,7 +17,7 @@ const flag = z.preprocess((value) => (value === "true" ? true : value === "false
  * What the operator decides about a deployment, from the CDK's context: `cdk.json` or `-c name=value`. Where the local
  * home has the same setting it has the same meaning.
  */
-const schema = z.object({
+const fields = z.object({
   /** Which of several homes in one account this is; part of the names of what it makes. */
   stage: name.default("prod"),
   /**
@@ -34,11 +34,11 @@ const schema = z.object({
   /** What `cdk destroy` does with what holds data: `retain` leaves it, `destroy` takes it away. */
   data: z.enum(["retain", "destroy"]).default("retain"),
   /** The runtimes to offer, in order of preference. */
-  runtimes: list.pipe(z.array(z.enum(["docker", "stub"]))).default([]),
-  /** Jobs at once, by runtime: `docker=8,stub=4`. */
+  runtimes: list.pipe(z.array(z.enum(["ecs", "docker", "stub"]))).default(["ecs"]),
+  /** Jobs at once, by runtime: `ecs=200,stub=4`. */
   maxConcurrent: z
     .string()
-    .regex(/^[a-z-]+=\d+(,[a-z-]+=\d+)*$/, "must look like docker=8,stub=4")
+    .regex(/^[a-z-]+=\d+(,[a-z-]+=\d+)*$/, "must look like ecs=200,stub=4")
     .optional(),
   maxQueued: count(10_000_000).min(1).default(10_000),
   /** Counters that share each bound, so that no partition of the table gets too hot. */
@@ -50,6 +50,35 @@ const schema = z.object({
     .number()
     .pipe(z.union([1, 3, 5, 7, 14, 30, 60, 90, 180, 365].map((days) => z.literal(days))))
     .default(30),
+  /** What ECS runs jobs on: Fargate, or instances of the operator's that have joined the home's cluster. */
+  ecsLaunchType: z.enum(["FARGATE", "EC2"]).default("FARGATE"),
+  /** Of the operator's instances; default: any that is in the cluster. */
+  ecsCapacityProvider: z.string().min(1).optional(),
+  /** Of the operator's spot instances; without one no spec may ask for spot. */
+  ecsSpotCapacityProvider: z.string().min(1).optional(),
+  /** The operator's instances have GPUs. */
+  ecsGpu: flag.default(false),
+  /** Of jobs whose specs do not say. */
+  ecsArch: z.enum(["amd64", "arm64"]).default("amd64"),
+  /** What jobs may do in AWS; default: a role that allows nothing. */
+  ecsTaskRoleArn: z
+    .string()
+    .regex(/^arn:[^:]+:iam::\d{12}:role\/./, "must be the ARN of a role")
+    .optional(),
+  /** Repositories of this account and region that jobs may have images of; `team/*` are all below it. Default none. */
+  ecrRepositories: list.pipe(z.array(z.string().regex(/^[a-z0-9._/*-]+$/, "must name repositories"))).default([]),
+  /** The network of the tasks; default: one of the home's own, of public subnets and without NAT. Nothing is looked up. */
+  vpcId: z
+    .string()
+    .regex(/^vpc-[0-9a-z]+$/, "must be the id of a VPC")
+    .optional(),
+  subnetIds: list.pipe(z.array(z.string().regex(/^subnet-[0-9a-z]+$/, "must be ids of subnets")).min(1)).optional(),
+  /** Default: one of the home's own that lets nothing in. */
+  securityGroupIds: list
+    .pipe(z.array(z.string().regex(/^sg-[0-9a-z]+$/, "must be ids of security groups")).min(1))
+    .optional(),
+  /** Tasks on Fargate get an address of their own: in subnets without NAT they reach nothing without it. */
+  ecsPublicIp: flag.default(true),
   /** The engine that the functions reach, for the runtime docker. */
   dockerHost: z.string().optional(),
   /** Only parameters below it can be named by jobs as `ssm:`; it begins and ends with a slash. */
@@ -79,11 +108,30 @@ const schema = z.object({
   oldestWaitingAlarmSeconds: count(seconds(30)).min(60).default(3600),
 });
 
+/** Settings that make sense only together. */
+const schema = fields.superRefine((given, context) => {
+  const fault = (path: string, message: string) => context.addIssue({ code: "custom", path: [path], message });
+  const { vpcId, subnetIds, securityGroupIds, ecsLaunchType } = given;
+  if (vpcId !== undefined && subnetIds === undefined) fault("subnetIds", "must say which subnets of the VPC");
+  for (const [name, value] of Object.entries({ subnetIds, securityGroupIds })) {
+    if (value !== undefined && vpcId === undefined) fault(name, "needs vpcId");
+  }
+  if (ecsLaunchType === "EC2") {
+    // A task on an instance gets no public address: in a network without NAT it would reach nothing.
+    if (vpcId === undefined) fault("vpcId", "must say where the instances are");
+    return;
+  }
+  for (const name of ["ecsCapacityProvider", "ecsSpotCapacityProvider"] as const) {
+    if (given[name] !== undefined) fault(name, "needs ecsLaunchType=EC2");
+  }
+  if (given.ecsGpu) fault("ecsGpu", "needs ecsLaunchType=EC2");
+});
+
 export type InfraSettings = z.infer<typeof schema>;
 
 /** What the context says, read by name. @throws Error that names every setting that cannot be understood. */
 export function readSettings(node: Pick<Node, "tryGetContext">): InfraSettings {
-  const given = Object.keys(schema.shape).map((key) => [key, node.tryGetContext(key)]);
+  const given = Object.keys(fields.shape).map((key) => [key, node.tryGetContext(key)]);
   const parsed = schema.safeParse(Object.fromEntries(given.filter(([, value]) => value !== undefined)));
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);

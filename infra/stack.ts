@@ -3,11 +3,13 @@ import type { Construct } from "constructs";
 import { type Bundler, bundle } from "./bundle.ts";
 import { makeAlarms, makeDashboard } from "./constructs/alarms.ts";
 import { makeApi } from "./constructs/api.ts";
+import { bindJobs, type JobsUse } from "./constructs/bind-jobs.ts";
 import { listenToRuntimes, makeBus, submitFromBus, sweepEveryMinute } from "./constructs/bus.ts";
 import { feedBus, feedLifecycle } from "./constructs/feeds.ts";
 import { LongshoreFunction, type LongshoreFunctionProps } from "./constructs/function.ts";
+import { Jobs } from "./constructs/jobs.ts";
 import { lifecycleName, makeLifecycle } from "./constructs/lifecycle.ts";
-import { makeStores } from "./constructs/stores.ts";
+import { makeStores, type Stores } from "./constructs/stores.ts";
 import { type InfraSettings, nameOf } from "./settings.ts";
 
 /** An answer through API Gateway that is not streamed takes at most 29 s. */
@@ -56,7 +58,8 @@ export function makeStack(scope: Construct, settings: InfraSettings, bundler: Bu
   feedLifecycle(ChangeFeed, stores.table);
   feedBus(Publish, stores.table);
   submitFromBus(stack, bus, { settings, target: InboundEvents });
-  listenToRuntimes(stack, RuntimeEvents);
+  const jobs = settings.runtimes.includes("ecs") ? makeJobs(stack, settings, { stores, functions }) : undefined;
+  listenToRuntimes(stack, { target: RuntimeEvents, clusterArn: jobs?.cluster.attrArn });
   sweepEveryMinute(stack, Reconcile);
   const api = makeApi(stack, settings, { submit: Submit, resubmit: Resubmit, query: Query, stream: Stream });
   const watched = { settings, functions, stores, lifecycle, api };
@@ -66,6 +69,9 @@ export function makeStack(scope: Construct, settings: InfraSettings, bundler: Bu
   output(stack, "ApiUrl", { value: `${api.url}v1`, description: "base of every call; signed by IAM" });
   output(stack, "BusName", { value: bus.eventBusName, description: "where job events leave, and submissions come in" });
   output(stack, "TableName", { value: stores.table.tableName, description: "the ledger" });
+  if (jobs !== undefined) {
+    output(stack, "ClusterName", { value: jobs.cluster.ref, description: "where ECS runs the jobs" });
+  }
   return stack;
 }
 
@@ -108,6 +114,33 @@ function makeFunctions(scope: Construct, settings: InfraSettings, bundler: Bundl
     // sweep lasts, and Lambda would keep it, with those of the minutes after it, for hours.
     Reconcile: make("Reconcile", { timeout: LONGEST, reserved: 2, traced, description: "sweeps every minute" }),
   };
+}
+
+type Functions = ReturnType<typeof makeFunctions>;
+
+/** What each function asks of ECS; a function that is not named here only knows what ECS can do. */
+const JOBS_USES: { readonly [name in keyof Functions]?: readonly JobsUse[] } = {
+  Query: ["health"],
+  Stream: ["logs"],
+  // A launch that was cancelled or lost meanwhile ends what it has started.
+  Dispatch: ["start", "stop"],
+  Finalize: ["stop", "logs"],
+  // A cancel is driven by the change feed.
+  ChangeFeed: ["stop"],
+  Reconcile: ["stop", "list", "health"],
+};
+
+/** Where ECS runs the jobs, and the rights of the functions to it. */
+function makeJobs(
+  scope: Construct,
+  settings: InfraSettings,
+  { stores, functions }: { stores: Stores; functions: Functions },
+): Jobs {
+  const jobs = new Jobs(scope, "Jobs", { settings, key: stores.specKey });
+  for (const [name, target] of Object.entries(functions)) {
+    bindJobs(target, jobs, { settings, uses: JOBS_USES[name as keyof Functions] ?? [] });
+  }
+  return jobs;
 }
 
 function output(stack: Stack, name: string, { value, description }: { value: string; description: string }): void {

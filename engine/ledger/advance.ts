@@ -28,7 +28,7 @@ export class NoSlotError extends Error {
 }
 
 /** What happened (several in one commit), or a function of the job as it is now; null means nothing. */
-export type Move = Occurrence | Occurrence[] | ((life: Life) => Occurrence | null);
+export type Move = Occurrence | Occurrence[] | ((life: Life) => Occurrence | Occurrence[] | null);
 
 export interface Advance {
   move: Move;

@@ -78,6 +78,8 @@ export interface AttemptRecord {
   token: string | null;
   /** When the attempt was dispatched first, since it was last deferred: from then on its runtime may have been asked. */
   dispatchedAt?: string;
+  /** What its runtime made for it last and ended before the command was started; absent while there is none. */
+  unstarted?: string;
   startedAt: string | null;
   /** When the spec's timeout is over; null until the start. */
   deadlineAt: string | null;

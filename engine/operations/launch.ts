@@ -74,7 +74,7 @@ async function launch(ctx: EngineContext, { token, ...execution }: RunTask, infl
 }
 
 interface Prepared {
-  launch: Omit<Launch, "report" | "confirm" | "dispatchedAt">;
+  launch: Omit<Launch, "report" | "confirm" | "dispatchedAt" | "replaces">;
   mask: (text: string) => string;
 }
 
@@ -146,6 +146,8 @@ async function submit(
   const { jobId, attempt, generation } = job;
   // An attempt that was dispatched by an older version says nothing of it; its job is as old at most.
   const dispatchedAt = life.attempt?.dispatchedAt ?? job.createdAt;
+  const unstarted = life.attempt?.unstarted;
+  const replaces = unstarted === undefined ? {} : { replaces: unstarted };
   const runtime = ctx.runtimes.get(job.runtime);
   const recorder = createRecorder(ctx, life);
   const report = (news: LaunchReport) => {
@@ -159,7 +161,7 @@ async function submit(
   const asked = { runtime: job.runtime, beganMs: ctx.clock() };
   try {
     externalRef = await runtime.submit(
-      { ...launch, dispatchedAt, report, confirm: confirmation.confirm },
+      { ...launch, ...replaces, dispatchedAt, report, confirm: confirmation.confirm },
       inflight.signal,
     );
   } catch (error) {
@@ -179,7 +181,8 @@ async function submit(
     const thrown = asLongshoreError(error, "UNKNOWN");
     const failure = failureOf(thrown, mask);
     if (!aborted && thrown.code === "RUNTIME_UNAVAILABLE") {
-      const found = await unanswered(ctx, life, { beganMs: asked.beganMs, failure, mayRun: begun });
+      const { beganMs } = asked;
+      const found = await unanswered(ctx, life, { beganMs, failure, mayRun: begun, unstarted: thrown.unstarted });
       if (found !== undefined) await started(ctx, job, { externalRef: found, found: true, reports: [] });
       return;
     }

@@ -3,7 +3,7 @@ import type { JobId } from "../ids.ts";
 import { type Advance, advance, type Move } from "../ledger/advance.ts";
 import { readLife } from "../ledger/read.ts";
 import type { AttemptExit, JobRecord, Life } from "../ledger/records.ts";
-import { type Occurrence, stageOf } from "../occurrences.ts";
+import { type Occurrence, type Stage, stageOf } from "../occurrences.ts";
 import type { RuntimeStatus } from "../ports/runtime.ts";
 
 /** The attempt that is spoken of. */
@@ -40,6 +40,46 @@ export async function observeExit(
   const exit = exitOf(status, new Date(ctx.clock()).toISOString());
   const move: Occurrence = { type: "EXIT", attempt, exit, startedAt: status.startedAt, externalRef };
   await recordExit(ctx, jobId, { move, known: before });
+}
+
+/** What a runtime told of an attempt without being asked. */
+export interface News extends AttemptOf {
+  externalRef: string;
+  status: RuntimeStatus;
+}
+
+/**
+ * Records the end of an attempt that its runtime told of without being asked, at least once and in any order, then
+ * completes its token. Only an end counts, and nothing comes after it: what came before it may come later, or again.
+ *
+ * The races that it wins: a short command may have ended before whoever launches it has recorded its start: both are
+ * recorded then. What ended without having been started is left to the launch, which waits for the start: it may have been
+ * deferred since, and something else be under way for the same attempt.
+ */
+export async function observeNews(ctx: EngineContext, news: News): Promise<void> {
+  if (news.status.phase !== "exited") return;
+  const known = await readLife(ctx.ledger, news.jobId);
+  if (known === undefined) return;
+  const exit = exitOf(news.status, new Date(ctx.clock()).toISOString());
+  const { life } = await advance(ctx.ledger, news.jobId, { move: (now) => endOf(now, news, exit), known });
+  // It may have been recorded before, and the completion lost.
+  if (life.attempt?.exit && life.attempt.externalRef === news.externalRef) await completeToken(ctx, life.attempt.token);
+}
+
+const LAUNCHING: ReadonlySet<Stage> = new Set(["validating", "pulling", "creating"]);
+
+/** What follows from news of an end; nothing where they are not of what is on record. */
+function endOf(
+  { job, attempt: record }: Life,
+  { attempt, externalRef, status }: News,
+  exit: AttemptExit,
+): Occurrence[] {
+  if (job.attempt !== attempt || record?.attempt !== attempt) return [];
+  const { startedAt } = status;
+  const end: Occurrence = { type: "EXIT", attempt, exit, startedAt, externalRef };
+  if (record.externalRef !== null) return record.externalRef === externalRef ? [end] : [];
+  if (startedAt === null || !LAUNCHING.has(stageOf(job))) return [];
+  return [{ type: "START", attempt, externalRef, startedAt }, end];
 }
 
 /**

@@ -37,6 +37,8 @@ export interface Unanswered {
   failure: NonNullable<AttemptExit["failure"]>;
   /** Whether its command may have been started all the same. */
   mayRun: boolean;
+  /** What the runtime had made for it and ended before the command was started: then nothing of it runs. */
+  unstarted?: string | undefined;
 }
 
 /**
@@ -48,7 +50,7 @@ export interface Unanswered {
 export async function unanswered(
   ctx: EngineContext,
   life: Life,
-  { beganMs, failure, mayRun }: Unanswered,
+  { beganMs, failure, mayRun, unstarted }: Unanswered,
 ): Promise<string | undefined> {
   const { jobId, attempt, runtime: name, refusals = 0, externalName } = life.job;
   const { message } = failure;
@@ -56,7 +58,7 @@ export async function unanswered(
   const circuit = await launchUnanswered(ctx, { runtime: name, beganMs }, { call, message });
   ctx.logger.warn({ jobId, attempt, runtime: name, circuit, message }, "a launch was not answered");
   const runtime = ctx.runtimes.get(name);
-  const externalRef = mayRun ? await runtime.find(externalName ?? "") : undefined;
+  const externalRef = mayRun && unstarted === undefined ? await runtime.find(externalName ?? "") : undefined;
   if (externalRef !== undefined) {
     const { phase } = await runtime.status(externalRef);
     if (phase === "running" || phase === "exited") return externalRef;
@@ -65,7 +67,7 @@ export async function unanswered(
   }
   const refused = circuit === "closed";
   if (refused && refusals >= MAX_REFUSALS) await neverStarted(ctx, life.job, failure);
-  else await defer(ctx, life, { reason: message, refused });
+  else await defer(ctx, life, { reason: message, refused, unstarted });
   return undefined;
 }
 
@@ -76,7 +78,7 @@ export async function unanswered(
 async function defer(
   ctx: EngineContext,
   { job, attempt: launched }: Life,
-  { reason, refused }: { reason: string; refused: boolean },
+  told: { reason: string; refused: boolean; unstarted: string | undefined },
 ): Promise<void> {
   const { jobId, attempt, generation } = job;
   const token = launched?.token ?? null;
@@ -88,7 +90,7 @@ async function defer(
     if (now.attempt?.token !== token) return null;
     const toEnd = now.job.cancelRequestedAt !== null || now.attempt.stop !== null;
     if (toEnd) return { type: "EXIT", attempt, exit, startedAt: null, externalRef: null };
-    return { type: "DEFER", attempt, generation, queueShard, reason, refused };
+    return { type: "DEFER", attempt, generation, queueShard, ...told };
   });
   await completeToken(ctx, token);
 }

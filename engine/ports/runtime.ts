@@ -77,6 +77,12 @@ export interface Launch {
    * while what it was asked must not be asked again later; see `submit`.
    */
   dispatchedAt: string;
+  /**
+   * What the runtime made for the attempt last and ended before the command was started, as `submit` told by `unstarted`:
+   * it never will be, and this launch is for another one. A runtime that remembers what it was asked for must not answer
+   * with that one again.
+   */
+  replaces?: ExternalRef;
   /** Values to mask wherever the runtime itself writes lines to a disk of Longshore's. */
   secretValues: readonly string[];
   report(report: LaunchReport): void;
@@ -154,14 +160,18 @@ export interface RuntimeAdapter {
    * also when that one has already ended. Resolves when the command was started. Leaves nothing behind when it throws
    * or when `signal` aborts (it then throws the signal's reason), except a resource that `cleanup` would find by name.
    * Where nobody can tell any more whether the start was made, it throws UNKNOWN and starts nothing: the attempt fails.
-   * After RUNTIME_UNAVAILABLE it may be asked to submit the same attempt again.
+   * After RUNTIME_UNAVAILABLE it may be asked to submit the same attempt again. Where that error says `unstarted`, the
+   * runtime has ended what it made, and nothing else can be started by this launch any more.
    * @throws LongshoreError AUTH, NOT_FOUND, IMAGE_PULL, RUNTIME_UNAVAILABLE, VALIDATION or UNKNOWN.
    */
   submit(launch: Launch, signal: AbortSignal): Promise<ExternalRef>;
   status(ref: ExternalRef): Promise<RuntimeStatus>;
   /** As `status`, of many at once, where the runtime can tell it in fewer calls. */
   statusMany?(refs: readonly ExternalRef[]): Promise<Map<ExternalRef, RuntimeStatus>>;
-  /** Asks the command to end, kills it after the grace; resolves when it has ended. False: it had already ended. */
+  /**
+   * Asks the command to end, kills it after the grace; resolves when it has ended, or, in a home that its runtime tells of
+   * ends, when it was asked. False: it had already ended.
+   */
   cancel(ref: ExternalRef, graceSeconds: number): Promise<boolean>;
   /**
    * The attempt's output. A part that cannot be read is a `system` line where its place is known, else it throws.
@@ -171,7 +181,10 @@ export interface RuntimeAdapter {
   /** Removes every trace of the attempt: idempotent. */
   cleanup(ref: ExternalRef): Promise<void>;
   health(): Promise<RuntimeHealth>;
-  /** The reference behind a deterministic name of this home, if there is one: what a lost submit left. */
+  /**
+   * The reference behind a deterministic name of this home, if there is one: what a lost submit left. Not what ended before
+   * its command was started and of which nothing is left but the runtime's own record.
+   */
   find(externalName: string): Promise<ExternalRef | undefined>;
   /** Everything that carries this home's label: the orphan sweep reads it. */
   list(): AsyncIterable<Owned>;

@@ -27,6 +27,11 @@ export interface Ports extends Pick<EngineContext, "objects" | "sealer" | "orche
    * or `look` once, which is the default. The sweep of every minute looks again.
    */
   watch: "wait" | "look";
+  /**
+   * What is done about an attempt that is stopped on a runtime which tells AWS of ends: `wait` until it has ended, or only
+   * `ask` for it, which is the default: nobody else's work must wait behind it.
+   */
+  stops: "wait" | "ask";
 }
 
 /** The engine's context of one Lambda process; the home's id is read, or minted by the first of all processes. */
@@ -42,7 +47,7 @@ export async function createContext(base: Base, ports: Partial<Ports>): Promise<
     sealer: ports.sealer ?? absent("sealer"),
     secrets: new Map((ports.secrets ?? []).map((source) => [source.scheme, source])),
     orchestrator: ports.orchestrator ?? absent("orchestrator"),
-    runtimes: await createRuntimes(settings, home.homeId),
+    runtimes: await createRuntimes(settings, { homeId: home.homeId, awaitsStops: ports.stops === "wait" }),
     inflight: work.inflight,
     watch(attempt) {
       if (pushesEnds(attempt.runtime)) return;

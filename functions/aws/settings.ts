@@ -2,7 +2,7 @@ import { z } from "zod";
 import { LongshoreError, type Violation } from "../../engine/errors.ts";
 
 /** The runtimes that a deployed home can offer, in the order in which it prefers them. */
-export const AWS_RUNTIMES = ["docker", "stub"] as const;
+export const AWS_RUNTIMES = ["ecs", "docker", "stub"] as const;
 export type AwsRuntimeName = (typeof AWS_RUNTIMES)[number];
 
 /** A process's environment, as `process.env` has it. */
@@ -24,7 +24,12 @@ const concurrency = commaList
   .pipe(z.array(z.tuple([runtimeName, wholeNumber(1, 100_000)], { error: "must look like docker=8,stub=4" })))
   .transform((pairs): Partial<Record<AwsRuntimeName, number>> => Object.fromEntries(pairs));
 
-/** What a function is told by its deployment. A resource that it has no right to is not named to it. */
+const onOff = z.enum(["on", "off"], { error: "must be on or off" });
+
+/**
+ * What a function is told by its deployment. A resource that it has no right to is not named to it, but for the cluster's:
+ * every function has to know what its runtimes can do.
+ */
 const schema = z.object({
   /** Which of several homes in one account this is. */
   LONGSHORE_STAGE: z.string().default("prod"),
@@ -44,7 +49,24 @@ const schema = z.object({
   LONGSHORE_LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error"], { error: "must be one of debug, info, warn, error" })
     .default("info"),
-  LONGSHORE_TRACING: z.enum(["on", "off"], { error: "must be on or off" }).default("off"),
+  LONGSHORE_TRACING: onOff.default("off"),
+  /** The ARN of the cluster. */
+  LONGSHORE_ECS_CLUSTER: z.string().optional(),
+  LONGSHORE_ECS_LAUNCH_TYPE: z.enum(["FARGATE", "EC2"], { error: "must be FARGATE or EC2" }).default("FARGATE"),
+  /** Of instances, by default and for specs that ask for spot. */
+  LONGSHORE_ECS_CAPACITY_PROVIDER: z.string().optional(),
+  LONGSHORE_ECS_SPOT_CAPACITY_PROVIDER: z.string().optional(),
+  LONGSHORE_ECS_GPU: onOff.default("off"),
+  LONGSHORE_ECS_ARCH: z.enum(["amd64", "arm64"], { error: "must be amd64 or arm64" }).default("amd64"),
+  LONGSHORE_ECS_PUBLIC_IP: onOff.default("on"),
+  LONGSHORE_ECS_SUBNETS: commaList.optional(),
+  LONGSHORE_ECS_SECURITY_GROUPS: commaList.optional(),
+  LONGSHORE_ECS_EXECUTION_ROLE: z.string().optional(),
+  LONGSHORE_ECS_TASK_ROLE: z.string().optional(),
+  LONGSHORE_ECS_LOG_GROUP: z.string().optional(),
+  /** Below it the parameters of attempts are. */
+  LONGSHORE_ECS_PARAMETER_PREFIX: z.string().optional(),
+  LONGSHORE_ECS_PARAMETER_KEY: z.string().optional(),
   DOCKER_HOST: z
     .string()
     .regex(/^(unix|tcp|http|https):\/\/./, "must be a URL such as tcp://10.0.0.7:2376")

@@ -37,25 +37,35 @@ export function submitFromBus(
   rule(scope, "Inbound", { props: { eventBus: bus, eventPattern }, target });
 }
 
-/** What runtimes of AWS tell of tasks and jobs that Longshore started; all others start no function. */
-const RUNTIME_PATTERNS: Readonly<Record<string, EventPattern>> = {
-  Ecs: {
-    source: ["aws.ecs"],
-    detailType: ["ECS Task State Change"],
-    detail: { startedBy: [{ prefix: "longshore" }], lastStatus: ["RUNNING", "STOPPED"] },
-  },
-  Batch: {
-    source: ["aws.batch"],
-    detailType: ["Batch Job State Change"],
-    detail: { jobName: [{ prefix: "longshore-" }], status: ["RUNNING", "SUCCEEDED", "FAILED"] },
-  },
+/** Jobs of Batch that Longshore started; all others start no function. */
+const BATCH: EventPattern = {
+  source: ["aws.batch"],
+  detailType: ["Batch Job State Change"],
+  detail: { jobName: [{ prefix: "longshore-" }], status: ["RUNNING", "SUCCEEDED", "FAILED"] },
 };
 
-/** The events of runtimes, which come on the account's own bus. */
-export function listenToRuntimes(scope: Construct, target: LongshoreFunction): void {
-  for (const [name, eventPattern] of Object.entries(RUNTIME_PATTERNS)) {
-    rule(scope, `${name}Events`, { props: { eventPattern }, target });
+/** Ends of the tasks of a cluster that Longshore started. Whoever starts one sees by itself that it runs. */
+function endsOfTasks(clusterArn: string): EventPattern {
+  const group = [{ prefix: "longshore:" }];
+  return {
+    source: ["aws.ecs"],
+    detailType: ["ECS Task State Change"],
+    detail: { clusterArn: [clusterArn], group, lastStatus: ["STOPPED"] },
+  };
+}
+
+/**
+ * The events of runtimes, which come on the account's own bus.
+ * @param options.clusterArn the home's cluster; undefined where it has none.
+ */
+export function listenToRuntimes(
+  scope: Construct,
+  { target, clusterArn }: { target: LongshoreFunction; clusterArn: string | undefined },
+): void {
+  if (clusterArn !== undefined) {
+    rule(scope, "EcsEvents", { props: { eventPattern: endsOfTasks(clusterArn) }, target });
   }
+  rule(scope, "BatchEvents", { props: { eventPattern: BATCH }, target });
 }
 
 /** The sweep of every minute. One that could not be begun in time is left out: the next one does the same. */

@@ -12,7 +12,7 @@ import { GetObjectCommand, paginateListObjectsV2, S3Client } from "@aws-sdk/clie
 import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { paginateGetExecutionHistory, paginateListExecutions, SFNClient } from "@aws-sdk/client-sfn";
 import { CreateQueueCommand, GetQueueAttributesCommand, ReceiveMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { GATEWAY_PROBLEMS } from "../../infra/constructs/api.ts";
 import { type AwsFront, CALLER, openAwsFront } from "../lab/aws-front.ts";
 import { describeWith } from "../lab/counterparts.ts";
@@ -21,6 +21,7 @@ import { call, cleanedUp, ended, logsOf, show, submit, type Target, until } from
 import type { Job, JobEvent, Page } from "../scenarios/contract.ts";
 import { type LocalHome, startLocalHome } from "../scenarios/local-home.ts";
 import { DOCKER, dockerJob, stubJob } from "../scenarios/runtimes.ts";
+import { ecsLives } from "./ecs-lives.ts";
 
 const BUS = "longshore-lab-bus";
 const CANARY = "canary-6f1c9d0b7e";
@@ -36,7 +37,7 @@ describeWith("aws", "a home in AWS", () => {
   beforeAll(async () => {
     const context = {
       stage: "lab",
-      runtimes: "docker,stub",
+      runtimes: "docker,stub,ecs",
       dockerHost: "unix:///var/run/docker.sock",
       inboundSources: "my.app",
       logLevel: "debug",
@@ -50,7 +51,7 @@ describeWith("aws", "a home in AWS", () => {
     home = deployed as DeployedHome;
     front = await openAwsFront(home);
     await listenToBus();
-  }, 150_000);
+  }, 300_000);
   afterAll(async () => {
     await front?.stop();
     await local?.dispose();
@@ -60,6 +61,10 @@ describeWith("aws", "a home in AWS", () => {
   it("is deployed by the CDK but for what moto cannot create", () => {
     expect(countsOf(home.resources.map(({ type }) => type))).toMatchObject({
       "AWS::DynamoDB::Table": 1,
+      "AWS::ECS::Cluster": 1,
+      "AWS::EC2::VPC": 1,
+      "AWS::EC2::Subnet": 2,
+      "AWS::EC2::SecurityGroup": 1,
       "AWS::S3::Bucket": 1,
       "AWS::KMS::Key": 2,
       "AWS::Lambda::Function": 11,
@@ -201,6 +206,8 @@ describeWith("aws", "a home in AWS", () => {
       .filter((line) => line.includes("OldestWaitingSeconds"));
     expect(JSON.parse(metrics.at(-1) ?? "null")).toMatchObject({ OldestWaitingSeconds: 0, service: "lab" });
   });
+
+  describe("with a cluster of its own", () => ecsLives({ home: () => home, aws, invoke }));
 
   describeWith("docker", "with an engine that its functions reach", () => {
     it("runs a container and keeps what it wrote, as the local home does", async () => {

@@ -4,9 +4,11 @@ import { join } from "node:path";
 import type { Context } from "aws-lambda";
 import { buildSync } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { groupOf } from "../../adapters/runtime/ecs/names.ts";
 import type { EngineContext } from "../../engine/context.ts";
 import { ERRORS, type ErrorCode, LongshoreError } from "../../engine/errors.ts";
 import { DRIVING } from "../../engine/operations/drive.ts";
+import { ecsOptions } from "../../functions/aws/ecs.ts";
 import { invocable } from "../../functions/aws/serve.ts";
 import { AWS_RUNTIMES, readAwsSettings } from "../../functions/aws/settings.ts";
 import { makeHandler as query } from "../../functions/query.ts";
@@ -20,13 +22,12 @@ import { checked, flat, type Properties, type Statement, type Synthesized, synth
 
 let folder: string;
 let made: Synthesized;
+let withoutEcs: Synthesized;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "longshore-template-"));
-  made = synthesize(
-    { runtimes: "stub", inboundSources: "my.app,other.app" },
-    { outdir: join(folder, "default"), code: true },
-  );
+  made = synthesize({ inboundSources: "my.app,other.app" }, { outdir: join(folder, "default"), code: true });
+  withoutEcs = synthesize({ runtimes: "stub", inboundSources: "my.app" }, { outdir: join(folder, "without-ecs") });
 }, 120_000);
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
@@ -140,6 +141,58 @@ const RIGHTS: Record<string, Statement[]> = {
   ],
 };
 
+const ECS = "arn:<AWS::Partition>:ecs:<AWS::Region>:<AWS::AccountId>";
+const TASKS = `${ECS}:task/longshore-prod-jobs/*`;
+const SHARED = `${ECS}:task-definition/longshore-*:*`;
+const OWN = `${ECS}:task-definition/longshore_*:*`;
+const PARAMETERS = "arn:<AWS::Partition>:ssm:<AWS::Region>:<AWS::AccountId>:parameter/longshore/prod/attempts/*";
+const IN_CLUSTER = { ArnEquals: { "ecs:cluster": "<JobsCluster.Arn>" } };
+/** The key for the values of attempts, and for nothing else that is under it. */
+const FOR_PARAMETERS = {
+  StringEquals: { "kms:ViaService": "ssm.<AWS::Region>.amazonaws.com" },
+  StringLike: { "kms:EncryptionContext:PARAMETER_ARN": PARAMETERS },
+};
+const right = (actions: string[], resources: string[], conditions?: unknown): Statement => ({
+  actions,
+  resources,
+  conditions,
+});
+const FIND = [
+  right(["ecs:ListTasks"], ["*"], IN_CLUSTER),
+  right(["ecs:DescribeTasks"], [TASKS]),
+  right(["ecs:ListTaskDefinitionFamilies"], ["*"]),
+];
+const STOP = [
+  ...FIND,
+  right(["ecs:StopTask"], [TASKS]),
+  right(["ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition", "ecs:ListTaskDefinitions"], ["*"]),
+  right(["ecs:DeleteTaskDefinitions"], [OWN]),
+  right(["ssm:DeleteParameters"], [PARAMETERS]),
+  right(["logs:DeleteLogStream"], ["<JobsLogs.Arn>"]),
+];
+const START = [
+  right(["ecs:RunTask"], [SHARED, OWN], IN_CLUSTER),
+  right(["ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition"], ["*"]),
+  right(["ecs:TagResource"], [TASKS], { StringEquals: { "ecs:CreateAction": "RunTask" } }),
+  right(["ecs:TagResource"], [SHARED, OWN], { StringEquals: { "ecs:CreateAction": "RegisterTaskDefinition" } }),
+  right(["iam:PassRole"], ["<JobsExecutionRole.Arn>", "<JobsTaskRole.Arn>"], {
+    StringEquals: { "iam:PassedToService": "ecs-tasks.amazonaws.com" },
+  }),
+  right(["ssm:PutParameter"], [PARAMETERS]),
+  right(["kms:Encrypt", "kms:GenerateDataKey"], ["<SpecKey.Arn>"], FOR_PARAMETERS),
+];
+const LOGS = [right(["ecs:DescribeTasks"], [TASKS]), right(["logs:GetLogEvents"], ["<JobsLogs.Arn>"])];
+const HEALTH = [right(["ecs:DescribeClusters"], ["<JobsCluster.Arn>"])];
+/** What a function asks of ECS. */
+const JOBS_RIGHTS: Record<string, Statement[]> = {
+  Query: HEALTH,
+  Stream: LOGS,
+  Dispatch: [...START, ...STOP],
+  Finalize: [...STOP, ...LOGS],
+  ChangeFeed: STOP,
+  Reconcile: [...STOP, ...HEALTH, right(["logs:DescribeLogStreams"], ["<JobsLogs.Arn>"])],
+};
+
 /** Statements as single pairs of an action and a resource: how the CDK packs them is nobody's business. */
 function pairs(statements: Statement[]): string[] {
   const all = statements.flatMap(({ actions, resources, conditions }) =>
@@ -154,7 +207,8 @@ describe("the rights of a function", () => {
   it.each(FUNCTIONS)("%s has what its work needs and nothing else", (name) => {
     const queue = name === "InboundEvents" ? [] : [DLQ(name)];
     const expected = [...(RIGHTS[name] ?? []), logs(name), TRACE, ...queue];
-    expect(pairs(made.statementsOf(name))).toEqual(pairs(expected));
+    expect(pairs(made.statementsOf(name))).toEqual(pairs([...expected, ...(JOBS_RIGHTS[name] ?? [])]));
+    expect(pairs(withoutEcs.statementsOf(name))).toEqual(pairs(expected));
   });
 
   it("opens sealed specs in dispatch and in resubmit only, and the values to mask where logs are read", () => {
@@ -177,6 +231,12 @@ describe("the rights of a function", () => {
     );
     expect([...new Set(starred)].sort()).toEqual([
       "dynamodb:ListStreams",
+      "ecs:DeregisterTaskDefinition",
+      "ecs:DescribeTaskDefinition",
+      "ecs:ListTaskDefinitionFamilies",
+      "ecs:ListTaskDefinitions",
+      "ecs:ListTasks",
+      "ecs:RegisterTaskDefinition",
       "xray:GetSamplingRules",
       "xray:GetSamplingTargets",
       "xray:PutTelemetryRecords",
@@ -217,9 +277,24 @@ describe("the environment of a function", () => {
     if (named("LONGSHORE_STATE_MACHINE")) expect(environment.LONGSHORE_STATE_MACHINE).toBe(MACHINE);
     expect(readAwsSettings(environment)).toMatchObject({
       LONGSHORE_STAGE: "prod",
-      LONGSHORE_RUNTIMES: ["stub"],
+      LONGSHORE_RUNTIMES: ["ecs"],
       LONGSHORE_SHARDS: 4,
     });
+    expect(ecsOptions(readAwsSettings(environment), "home_1")).toEqual({
+      homeId: "home_1",
+      clusterArn: "<JobsCluster.Arn>",
+      launching: { type: "FARGATE", spot: true, assignPublicIp: true },
+      subnets: ["<JobsVpcJobsSubnet1Subnet>", "<JobsVpcJobsSubnet2Subnet>"],
+      securityGroups: ["<JobsSecurityGroup.GroupId>"],
+      executionRoleArn: "<JobsExecutionRole.Arn>",
+      taskRoleArn: "<JobsTaskRole.Arn>",
+      logGroup: "<JobsLogs>",
+      parameterPrefix: "/longshore/prod/attempts/",
+      parameterKeyId: "<SpecKey.Arn>",
+      arch: "amd64",
+    });
+    const others = Object.keys(withoutEcs.environmentOf(name));
+    expect(others.filter((variable) => variable.includes("ECS"))).toEqual([]);
   });
 
   it("knows the runtimes that the operator may name", () => {
@@ -448,6 +523,17 @@ describe("what drives a home", () => {
     expect(rules.find(({ ScheduleExpression }) => ScheduleExpression)).toMatchObject({
       ScheduleExpression: "rate(1 minute)",
     });
+    const ends = rules.find(({ EventPattern }) => EventPattern?.source?.[0] === "aws.ecs")?.EventPattern;
+    expect({ ...ends.detail, clusterArn: ends.detail.clusterArn.map(flat) }).toEqual({
+      clusterArn: ["<JobsCluster.Arn>"],
+      group: [{ prefix: "longshore:" }],
+      lastStatus: ["STOPPED"],
+    });
+    expect(groupOf({ homeId: "home", jobId: "job", attempt: 1 })).toMatch(/^longshore:/);
+    const others = [...withoutEcs.of("AWS::Events::Rule").values()].map(
+      ({ EventPattern }) => EventPattern?.source?.[0],
+    );
+    expect(others).not.toContain("aws.ecs");
     const without = synthesize({}, { outdir: join(folder, "no-sources") });
     expect(
       [...without.of("AWS::Events::Rule").values()].filter(({ EventBusName }) => EventBusName !== undefined),
@@ -487,6 +573,138 @@ describe("what drives a home", () => {
   });
 });
 
+describe("where ECS runs the jobs", () => {
+  const types = (of: Synthesized, prefix: string) =>
+    Object.values((of.template.toJSON() as { Resources: Record<string, { Type: string }> }).Resources)
+      .map(({ Type }) => Type)
+      .filter((type) => type.startsWith(prefix));
+
+  it("is a cluster of the home's own with Fargate and Fargate Spot, and no cost while nothing runs", () => {
+    expect([...made.of("AWS::ECS::Cluster").values()]).toEqual([
+      expect.objectContaining({ ClusterName: "longshore-prod-jobs", CapacityProviders: ["FARGATE", "FARGATE_SPOT"] }),
+    ]);
+    expect(new Set(types(made, "AWS::EC2::"))).toEqual(
+      new Set([
+        "AWS::EC2::InternetGateway",
+        "AWS::EC2::Route",
+        "AWS::EC2::RouteTable",
+        "AWS::EC2::SecurityGroup",
+        "AWS::EC2::Subnet",
+        "AWS::EC2::SubnetRouteTableAssociation",
+        "AWS::EC2::VPC",
+        "AWS::EC2::VPCGatewayAttachment",
+      ]),
+    );
+    expect(made.of("AWS::Logs::LogGroup").get("JobsLogs")).toMatchObject({ RetentionInDays: 30 });
+    expect(types(withoutEcs, "AWS::EC2::")).toEqual([]);
+    expect(types(withoutEcs, "AWS::ECS::")).toEqual([]);
+  });
+
+  it("lets nobody in, not even from job to job", () => {
+    const [group, ...others] = made.of("AWS::EC2::SecurityGroup").values();
+    expect(others).toEqual([]);
+    expect(group?.SecurityGroupIngress).toBeUndefined();
+    expect(group?.SecurityGroupEgress).toEqual([expect.objectContaining({ IpProtocol: "-1", CidrIp: "0.0.0.0/0" })]);
+    expect(types(made, "AWS::EC2::SecurityGroupIngress")).toEqual([]);
+  });
+
+  it("starts tasks by a role that reads what jobs may name and what attempts were given, and runs them by one that may do nothing", () => {
+    expect(pairs(made.rightsOf("JobsExecutionRole"))).toEqual(
+      pairs([
+        right(["logs:CreateLogStream", "logs:PutLogEvents"], ["<JobsLogs.Arn>"]),
+        right(["ssm:GetParameters"], [PARAMETERS, ...(SECRETS[0]?.resources ?? [])]),
+        right(["secretsmanager:GetSecretValue"], SECRETS[1]?.resources ?? []),
+        right(["kms:Decrypt"], ["<SpecKey.Arn>"], FOR_PARAMETERS),
+      ]),
+    );
+    expect(made.rightsOf("JobsTaskRole")).toEqual([]);
+    const role = made.of("AWS::IAM::Role").get("JobsTaskRole");
+    expect([role?.ManagedPolicyArns, role?.Policies]).toEqual([undefined, undefined]);
+    const [trust, ...others] = role?.AssumeRolePolicyDocument.Statement ?? [];
+    expect(others).toEqual([]);
+    expect(trust).toMatchObject({
+      Principal: { Service: "ecs-tasks.amazonaws.com" },
+      Condition: { StringEquals: { "aws:SourceAccount": { Ref: "AWS::AccountId" } } },
+    });
+    expect(flat(trust.Condition.ArnLike["aws:SourceArn"])).toBe(`${ECS}:*`);
+  });
+
+  it("may be the operator's network, role and repositories, of which nothing is looked up", () => {
+    const named = { vpcId: "vpc-0123456789abcdef0", subnetIds: "subnet-1,subnet-2", ecsPublicIp: "false" };
+    const own = synthesize(named, { outdir: join(folder, "own-network") });
+    expect(types(own, "AWS::EC2::")).toEqual(["AWS::EC2::SecurityGroup"]);
+    expect(own.of("AWS::EC2::SecurityGroup").get("JobsSecurityGroup")).toMatchObject({
+      VpcId: "vpc-0123456789abcdef0",
+    });
+    const all = synthesize(
+      {
+        ...named,
+        securityGroupIds: "sg-1",
+        ecsTaskRoleArn: "arn:aws:iam::123456789012:role/jobs",
+        ecrRepositories: "team/*,tools",
+      },
+      { outdir: join(folder, "own-everything") },
+    );
+    expect(types(all, "AWS::EC2::")).toEqual([]);
+    const environment = all.environmentOf("Dispatch");
+    expect(ecsOptions(readAwsSettings(environment), "home_1")).toMatchObject({
+      launching: { type: "FARGATE", assignPublicIp: false },
+      subnets: ["subnet-1", "subnet-2"],
+      securityGroups: ["sg-1"],
+      taskRoleArn: "arn:aws:iam::123456789012:role/jobs",
+    });
+    const passed = all.statementsOf("Dispatch").find(({ actions }) => actions.includes("iam:PassRole"));
+    expect(passed?.resources).toEqual(["<JobsExecutionRole.Arn>", "arn:aws:iam::123456789012:role/jobs"]);
+    const repository = "arn:<AWS::Partition>:ecr:<AWS::Region>:<AWS::AccountId>:repository";
+    expect(pairs(all.rightsOf("JobsExecutionRole"))).toEqual(
+      expect.arrayContaining(
+        pairs([
+          right(
+            ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            [`${repository}/team/*`, `${repository}/tools`],
+          ),
+          right(["ecr:GetAuthorizationToken"], ["*"]),
+        ]),
+      ),
+    );
+  });
+
+  it("may be instances of the operator's, by their capacity providers", () => {
+    const context = {
+      ecsLaunchType: "EC2",
+      vpcId: "vpc-0123456789abcdef0",
+      subnetIds: "subnet-1",
+      ecsCapacityProvider: "mine",
+      ecsSpotCapacityProvider: "mine-spot",
+      ecsGpu: "true",
+      ecsArch: "arm64",
+    };
+    const own = synthesize(context, { outdir: join(folder, "instances") });
+    expect(own.of("AWS::ECS::Cluster").get("JobsCluster")).toMatchObject({ CapacityProviders: ["mine", "mine-spot"] });
+    expect(ecsOptions(readAwsSettings(own.environmentOf("Submit")), "home_1")).toMatchObject({
+      launching: { type: "EC2", gpu: true, capacityProvider: "mine", spotCapacityProvider: "mine-spot" },
+      arch: "arm64",
+    });
+  });
+
+  it.each([
+    [{ vpcId: "vpc-0123456789abcdef0" }, "subnetIds"],
+    [{ subnetIds: "subnet-1" }, "subnetIds"],
+    [{ securityGroupIds: "sg-1" }, "securityGroupIds"],
+    [{ vpcId: "vpc-0123456789abcdef0", subnetIds: "vpc-1" }, "subnetIds"],
+    [{ ecsLaunchType: "EC2" }, "vpcId"],
+    [{ ecsLaunchType: "LAMBDA" }, "ecsLaunchType"],
+    [{ ecsCapacityProvider: "mine" }, "ecsCapacityProvider"],
+    [{ ecsSpotCapacityProvider: "mine" }, "ecsSpotCapacityProvider"],
+    [{ ecsGpu: "true" }, "ecsGpu"],
+    [{ ecsTaskRoleArn: "jobs" }, "ecsTaskRoleArn"],
+    [{ ecrRepositories: "A B" }, "ecrRepositories"],
+  ])("cannot be %j", (context, name) => {
+    const given = context as Record<string, unknown>;
+    expect(() => readSettings({ tryGetContext: (key) => given[key] })).toThrow(new RegExp(`\\b${name}\\b`));
+  });
+});
+
 describe("a deployment", () => {
   it("passes the rules of cdk-nag, also with other choices of the operator", () => {
     expect(() => checked({ inboundSources: "my.app" }, join(folder, "nag")).synth()).not.toThrow();
@@ -497,6 +715,12 @@ describe("a deployment", () => {
       alarmTopicArn: "arn:aws:sns:us-east-1:1:t",
     };
     expect(() => checked(choices, join(folder, "nag-other")).synth()).not.toThrow();
+    const network = { vpcId: "vpc-0123456789abcdef0", subnetIds: "subnet-1" };
+    const ofOperator = { ...network, ecrRepositories: "team/*", ecsTaskRoleArn: "arn:aws:iam::123456789012:role/jobs" };
+    expect(() => checked(ofOperator, join(folder, "nag-network")).synth()).not.toThrow();
+    const instances = { ...network, ecsLaunchType: "EC2", securityGroupIds: "sg-1" };
+    expect(() => checked(instances, join(folder, "nag-instances")).synth()).not.toThrow();
+    expect(() => checked({ runtimes: "stub" }, join(folder, "nag-without")).synth()).not.toThrow();
   });
 
   it("works on a table that was restored, and on no other", () => {
@@ -562,7 +786,7 @@ describe("a deployment", () => {
 
   it("tells where it is", () => {
     expect(Object.keys(made.template.findOutputs("*")).sort()).toEqual(
-      expect.arrayContaining(["ApiUrl", "BusName", "TableName"]),
+      expect.arrayContaining(["ApiUrl", "BusName", "ClusterName", "TableName"]),
     );
   });
 });
@@ -591,12 +815,21 @@ describe("the code of a function", () => {
     reconcile: { first: ["client-dynamodb", "client-sfn"], later: [] },
   };
 
-  it.each(Object.entries(CLIENTS))(
-    "%s loads the clients that it uses, those of secrets when they are asked for",
-    (name, expected) => {
+  const NONE = { first: [], later: [] };
+  const ofEcs = (expected: { first: string[]; later: string[] }) => ({
+    first: expected.first,
+    later: [...new Set([...expected.later, "client-cloudwatch-logs", "client-ecs", "client-ssm"])].sort(),
+  });
+  it.each([
+    ...Object.entries(CLIENTS).map(([name, expected]) => [name, [] as string[], expected] as const),
+    // The others know it in the same way.
+    ...["submit", "dispatch"].map((name) => [name, ["ecs"], ofEcs(CLIENTS[name] ?? NONE)] as const),
+  ])(
+    "%s for %j loads the clients that it uses, those of secrets and of runtimes when they are asked for",
+    (name, runtimes, expected) => {
       // What is in a bundle does not depend on how small it is written.
       const quick = { minify: false, sourcemap: false, write: false, metafile: true } as const;
-      const { metafile } = buildSync({ ...bundleOptions(name, []), ...quick, outdir: folder });
+      const { metafile } = buildSync({ ...bundleOptions(name, runtimes), ...quick, outdir: folder });
       const chunks = new Map(Object.entries(metafile.outputs).filter(([path]) => path.endsWith(".mjs")));
       const first = new Set<string>();
       const load = (path: string): void => {

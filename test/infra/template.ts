@@ -21,6 +21,8 @@ export interface Synthesized {
   of(type: string): Map<string, Properties>;
   /** What a function's role allows, as few statements as CDK makes of it. */
   statementsOf(functionName: string): Statement[];
+  /** What a role allows by policies of its own, by the id of its construct. */
+  rightsOf(roleId: string): Statement[];
   /** A function's environment, its references as flat texts. */
   environmentOf(functionName: string): Record<string, string>;
   /** Where the code of a function is in the assembly. */
@@ -52,17 +54,19 @@ export function synthesize(context: Record<string, unknown>, { outdir, code = fa
         .filter(([, resource]) => resource.Type === type)
         .map(([id, resource]) => [plain(id), resource.Properties ?? {}]),
     );
+  const rightsOf = (roleId: string): Statement[] => {
+    const policy = of("AWS::IAM::Policy").get(`${roleId}DefaultPolicy`);
+    return (policy?.PolicyDocument.Statement ?? []).map((statement: Properties) => ({
+      actions: [statement.Action].flat().sort(),
+      resources: [statement.Resource].flat().map(flat).sort(),
+      conditions: flatDeep(statement.Condition),
+    }));
+  };
   return {
     template,
     of,
-    statementsOf(functionName) {
-      const policy = of("AWS::IAM::Policy").get(`${functionName}RoleDefaultPolicy`);
-      return (policy?.PolicyDocument.Statement ?? []).map((statement: Properties) => ({
-        actions: [statement.Action].flat().sort(),
-        resources: [statement.Resource].flat().map(flat).sort(),
-        conditions: statement.Condition,
-      }));
-    },
+    statementsOf: (functionName) => rightsOf(`${functionName}Role`),
+    rightsOf,
     environmentOf(functionName) {
       const variables = of("AWS::Lambda::Function").get(`${functionName}Function`)?.Environment.Variables ?? {};
       return Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, flat(value)]));
@@ -85,6 +89,14 @@ export function checked(context: Record<string, unknown>, outdir: string): App {
 /** A value of a template as a text; references as `<LogicalId.Attribute>`, without the hash. */
 export function flat(value: unknown): string {
   return flattenCfnReference(value).replace(/<(\w+?)[0-9A-F]{8}(\.\w+)?>/g, "<$1$2>");
+}
+
+/** The same value with texts in place of references, wherever they stand. */
+function flatDeep(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(flatDeep);
+  if (typeof value !== "object" || value === null) return value;
+  if (Object.keys(value).some((key) => key === "Ref" || key.startsWith("Fn::"))) return flat(value);
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, flatDeep(member)]));
 }
 
 function plain(logicalId: string): string {

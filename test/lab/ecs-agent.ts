@@ -3,6 +3,7 @@ import { mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { CloudWatchLogsClient, CreateLogStreamCommand, PutLogEventsCommand } from "@aws-sdk/client-cloudwatch-logs";
 import {
   DescribeTaskDefinitionCommand,
@@ -21,14 +22,16 @@ export type Fate =
   | { fate: "hang" }
   /** It is stopped before its container was started. */
   | { fate: "refuse"; reason: string }
-  /** It runs until `endTask` says how it ends. */
-  | { fate: "run" };
+  /** It runs until `tell` says how it ends; one that is deaf also when it was asked to. */
+  | { fate: "run"; deaf?: true };
 
 export interface EcsAgent {
   /** Lets the agent see what the client asks for: what it starts is run, what it stops is ended. */
   serve(client: ECSClient): void;
-  /** What becomes of the tasks that are started under the name. */
-  decide(startedBy: string, fate: Fate): void;
+  /** As `serve`, for all that anybody starts and stops in the cluster, until the agent is disposed of. */
+  attend(cluster: string): void;
+  /** What becomes of the next tasks that are started under the name, or a name that matches. Default: of all of them. */
+  decide(startedBy: string | RegExp, fate: Fate, times?: number): void;
   /** Tells how a task stands, as the agents of ECS do. */
   tell(
     task: string,
@@ -44,6 +47,8 @@ export interface EcsAgent {
 /** What the awslogs driver cuts lines at: https://docs.docker.com/engine/logging/drivers/awslogs/ */
 const MAX_EVENT_BYTES = 262_118;
 const CONTAINER = "job";
+/** Between two looks at a cluster. */
+const LOOK_MS = 100;
 
 interface Running {
   child: ChildProcess;
@@ -53,17 +58,25 @@ interface Running {
 /**
  * The agent of a cluster of moto's: runs the command of a task as a process of this machine, with the environment that
  * its definition, its overrides and its secrets give it, writes its lines to CloudWatch Logs and reports its states, all
- * by the services' own calls. A second of a stop's grace lasts `secondMs`.
+ * by the services' own calls. A second of a stop's grace lasts `secondMs`. `changed` gets a task as ECS describes it
+ * after each report of its state.
  */
-export function createEcsAgent(settings: LabSettings, options: { secondMs: number }): EcsAgent {
+export function createEcsAgent(
+  settings: LabSettings,
+  options: { secondMs: number; changed?(task: Task): Promise<void> },
+): EcsAgent {
   const ecs = new ECSClient(settings);
   const logs = new CloudWatchLogsClient(settings);
   const ssm = new SSMClient(settings);
   const directory = mkdtempSync(join(tmpdir(), "ecs-agent-"));
   const lives = new Map<string, Promise<void>>();
   const running = new Map<string, Running>();
-  const fates = new Map<string, Fate>();
+  const fates: { of: string | RegExp; fate: Fate; times: number }[] = [];
   const stopping = new Set<string>();
+  const ended = new Set<string>();
+  const deaf = new Set<string>();
+  const closing = new AbortController();
+  const attending: Promise<void>[] = [];
   let failure: unknown;
 
   const clusterOf = (task: string) => task.replace(":task/", ":cluster/").replace(/\/[^/]+$/, "");
@@ -76,12 +89,28 @@ export function createEcsAgent(settings: LabSettings, options: { secondMs: numbe
     const container = { containerName: CONTAINER, status, exitCode, reason: containerReason };
     const input = { cluster: clusterOf(task), task, status, reason, containers: [container] };
     await ecs.send(new SubmitTaskStateChangeCommand(input));
+    if (status === "STOPPED") ended.add(task);
+    if (options.changed !== undefined) await options.changed(await taskOf(task));
   }
 
-  async function describe(arn: string): Promise<{ task: Task; container: Container; overrides: Overrides }> {
+  /** What was decided last, and not for others only. */
+  function fateOf(startedBy: string): Fate | undefined {
+    const found = fates.findLast(
+      ({ of, times }) => times > 0 && (typeof of === "string" ? of === startedBy : of.test(startedBy)),
+    );
+    if (found !== undefined) found.times -= 1;
+    return found?.fate;
+  }
+
+  async function taskOf(arn: string): Promise<Task> {
     const { tasks } = await ecs.send(new DescribeTasksCommand({ cluster: clusterOf(arn), tasks: [arn] }));
     const [task] = tasks ?? [];
     if (task === undefined) throw new Error(`no task ${arn}`);
+    return task;
+  }
+
+  async function describe(arn: string): Promise<{ task: Task; container: Container; overrides: Overrides }> {
+    const task = await taskOf(arn);
     const { taskDefinition } = await ecs.send(
       new DescribeTaskDefinitionCommand({ taskDefinition: task.taskDefinitionArn }),
     );
@@ -105,18 +134,21 @@ export function createEcsAgent(settings: LabSettings, options: { secondMs: numbe
 
   async function live(arn: string): Promise<void> {
     const { task, container, overrides } = await describe(arn);
-    const fate = fates.get(task.startedBy ?? "");
+    const fate = fateOf(task.startedBy ?? "");
     if (fate?.fate === "hang") return;
     await tell(arn, "PENDING");
     if (stopping.has(arn)) return await tell(arn, "STOPPED");
     if (fate?.fate === "refuse") return await tell(arn, "STOPPED", { reason: fate.reason });
     const log = await openLog(container, arn);
-    if (fate?.fate === "run") return await tell(arn, "RUNNING");
+    if (fate?.fate === "run") {
+      if (fate.deaf) deaf.add(arn);
+      return await tell(arn, "RUNNING");
+    }
     const [file = "", ...words] = [...(container.entryPoint ?? []), ...(overrides.command ?? container.command ?? [])];
     const env = await environmentOf(container, overrides);
     const child = spawn(file, words, { cwd: directory, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
     const graceMs = (container.stopTimeout ?? 30) * options.secondMs;
-    const ended = new Promise<number>((resolve) => {
+    const exited = new Promise<number>((resolve) => {
       // As an init does for a command that is not there.
       child.once("error", () => resolve(127));
       child.once("exit", (code, signal) => resolve(code ?? 128 + (SIGNALS[signal ?? ""] ?? 0)));
@@ -126,7 +158,7 @@ export function createEcsAgent(settings: LabSettings, options: { secondMs: numbe
     const output = [child.stdout, child.stderr].map((stream) => collect(stream, log));
     await tell(arn, "RUNNING");
     if (stopping.has(arn)) end(arn);
-    const exitCode = await ended;
+    const exitCode = await exited;
     kill(child, "SIGKILL");
     if (child.pid !== undefined) await closed;
     await Promise.all(output);
@@ -153,7 +185,7 @@ export function createEcsAgent(settings: LabSettings, options: { secondMs: numbe
   }
 
   async function stop(arn: string): Promise<void> {
-    if (stopping.has(arn)) return;
+    if (stopping.has(arn) || deaf.has(arn)) return;
     end(arn);
     if (running.has(arn)) return;
     await lives.get(arn);
@@ -176,6 +208,17 @@ export function createEcsAgent(settings: LabSettings, options: { secondMs: numbe
     for (const arn of taskArns) if (!lives.has(arn)) begin(arn, () => live(arn));
   }
 
+  /** Looks again and again, since it shares no process with whoever asks. */
+  async function attend(cluster: string): Promise<void> {
+    while (!closing.signal.aborted) {
+      const { taskArns: started = [] } = await ecs.send(new ListTasksCommand({ cluster }));
+      for (const arn of started) if (!lives.has(arn)) begin(arn, () => live(arn));
+      const { taskArns: toEnd = [] } = await ecs.send(new ListTasksCommand({ cluster, desiredStatus: "STOPPED" }));
+      for (const arn of toEnd) if (lives.has(arn) && !ended.has(arn)) note(stop(arn));
+      await delay(LOOK_MS, undefined, { signal: closing.signal }).catch(() => undefined);
+    }
+  }
+
   function begin(arn: string, work: () => Promise<void>): void {
     const done = work().catch((error: unknown) => {
       failure ??= error;
@@ -188,7 +231,12 @@ export function createEcsAgent(settings: LabSettings, options: { secondMs: numbe
 
   return {
     tell,
-    decide: (startedBy, fate) => void fates.set(startedBy, fate),
+    decide: (of, fate, times = Number.POSITIVE_INFINITY) => void fates.push({ of, fate, times }),
+    attend(cluster) {
+      const done = attend(cluster);
+      note(done);
+      attending.push(done.catch(() => undefined));
+    },
     async write(arn, texts) {
       const { container } = await describe(arn);
       const of = container.logConfiguration?.options ?? {};
@@ -211,6 +259,8 @@ export function createEcsAgent(settings: LabSettings, options: { secondMs: numbe
       );
     },
     async dispose() {
+      closing.abort();
+      await Promise.all(attending);
       for (const { child } of running.values()) kill(child, "SIGKILL");
       await Promise.all(lives.values());
       for (const client of [ecs, logs, ssm]) client.destroy();

@@ -4,11 +4,13 @@
 - A task begins as PROVISIONING and goes on when its agent says so, by SubmitTaskStateChange, as the agents of ECS do; it
   has times, a version and a stop code.
 - StopTask asks a task to end. ListTasks has pages, shows running tasks by default, and takes startedBy alone only.
+- A task may be in a network that CloudFormation has made, where moto gives an interface no name.
 - DescribeTasks takes a hundred and tells those that are missing. A family without active revisions is not listed.
 """
 import json, threading
 from datetime import datetime, timezone
 
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ecs import models, responses
 from moto.ecs.exceptions import ECSException, InvalidParameterException
 from moto.core.responses import ActionResult
@@ -17,6 +19,7 @@ from moto.moto_api import state_manager
 # Nothing but what is told below changes a task.
 state_manager.set_transition("ecs::task", {"progression": "manual", "times": 10**9})
 
+NetworkInterface.private_dns_name = ""
 PAGE = 100
 SPOT = "Your Spot Task was interrupted."
 lock = threading.Lock()

@@ -1,16 +1,15 @@
 import { z } from "zod";
+import { isJobId, type JobId } from "../../../engine/ids.ts";
 import type { ExternalRef, RuntimeStatus } from "../../../engine/ports/runtime.ts";
 import { identityOf } from "./names.ts";
 import { statusOf } from "./status.ts";
 
 /** What an event of ECS says of an attempt. */
 export interface TaskNews {
-  ref: ExternalRef;
+  externalRef: ExternalRef;
   externalName: string;
-  jobId: string;
+  jobId: JobId;
   attempt: number;
-  /** Grows with every change of the task: of two news the one with the higher version is the later. */
-  version: number;
   status: RuntimeStatus;
 }
 
@@ -36,7 +35,6 @@ const schema = z.object({
     startedAt: z.string().optional(),
     stoppedAt: z.string().optional(),
     executionStoppedAt: z.string().optional(),
-    version: z.number().int(),
     containers: z.array(container).default([]),
   }),
 });
@@ -44,6 +42,7 @@ const schema = z.object({
 /**
  * What an EventBridge event says of an attempt of this home; null for any other event. Events come more than once and in
  * any order: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html
+ * A task that has ended does not change any more, so that whoever acts on ends alone need not compare versions.
  */
 export function newsOf(event: unknown, own: { homeId: string; clusterArn: string }): TaskNews | null {
   const parsed = schema.safeParse(event);
@@ -52,16 +51,7 @@ export function newsOf(event: unknown, own: { homeId: string; clusterArn: string
   const identity = identityOf(detail.group);
   if (identity === null || identity.homeId !== own.homeId || detail.clusterArn !== own.clusterArn) return null;
   const { jobId, attempt } = identity;
-  const { taskArn: ref, startedBy: externalName = "", version } = detail;
-  return { ref, externalName, jobId, attempt, version, status: statusOf(detail) };
-}
-
-/** The latest news of each task, whatever order they came in and however often. */
-export function latestNews(news: readonly TaskNews[]): TaskNews[] {
-  const latest = new Map<ExternalRef, TaskNews>();
-  for (const one of news) {
-    const before = latest.get(one.ref);
-    if (before === undefined || before.version < one.version) latest.set(one.ref, one);
-  }
-  return [...latest.values()];
+  if (!isJobId(jobId)) return null;
+  const { taskArn: externalRef, startedBy: externalName = "" } = detail;
+  return { externalRef, externalName, jobId, attempt, status: statusOf(detail) };
 }

@@ -1,9 +1,9 @@
 import type { Violation } from "../../../engine/errors.ts";
-import type { RuntimeCapabilities, RuntimeConstraints } from "../../../engine/ports/runtime.ts";
+import type { RuntimeAdapter, RuntimeCapabilities, RuntimeConstraints } from "../../../engine/ports/runtime.ts";
 import type { JobSpec } from "../../../engine/spec/schema.ts";
 import { containsSecret, isSecretVariable, secretsOf } from "../../../engine/spec/secret-values.ts";
 import { registrySecret } from "./environment.ts";
-import { type EcsRuntimeSettings, placeOf } from "./options.ts";
+import { checkOptions, type EcsRuntimeOptions, type EcsRuntimeSettings, placeOf } from "./options.ts";
 import { FARGATE_MAX, fargateSize } from "./sizes.ts";
 
 /** Fargate kills a task that has not ended two minutes after it was asked to. */
@@ -17,6 +17,25 @@ const MAX_PARAMETER_BYTES = 8 * 1024;
 const MAX_ENV_BYTES = 32 * 1024;
 const MAX_COMMAND_BYTES = 16 * 1024;
 const DEFAULT_MAX_CONCURRENT = 100;
+
+/** All of an adapter that is known without asking anybody, and without the SDK. */
+export type AboutEcs = Pick<
+  RuntimeAdapter,
+  "name" | "kind" | "explicitOnly" | "capabilities" | "constraints" | "check"
+>;
+
+/** What the adapter with these options is. @throws LongshoreError VALIDATION for options that cannot be understood. */
+export function aboutEcs(options: EcsRuntimeOptions): AboutEcs {
+  checkOptions(options);
+  return {
+    name: "ecs",
+    kind: "ecs",
+    explicitOnly: false,
+    capabilities: capabilitiesOf(options),
+    constraints: constraintsOf(options),
+    check: (spec) => violationsOf(spec, options),
+  };
+}
 
 /** What this adapter does with a spec, which is less than what ECS could. */
 export function capabilitiesOf({ launching, allowedCapabilities }: EcsRuntimeSettings): RuntimeCapabilities {

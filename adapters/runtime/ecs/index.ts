@@ -5,13 +5,13 @@ import { LABELS } from "../../../engine/naming.ts";
 import type { ExternalRef, Owned, RuntimeAdapter, RuntimeStatus } from "../../../engine/ports/runtime.ts";
 import { createBelongings } from "./belongings.ts";
 import { createClients, type GivenClients } from "./clients.ts";
-import { capabilitiesOf, constraintsOf, violationsOf } from "./features.ts";
+import { aboutEcs } from "./features.ts";
 import { readStream } from "./logs.ts";
 import { createMemory } from "./memory.ts";
 import { attemptOfFamily, familyOf, identityOf, isName, isTaskArn, streamOf, tagged } from "./names.ts";
-import { checkOptions, type EcsRuntimeOptions, placeOf } from "./options.ts";
+import { type EcsRuntimeOptions, placeOf } from "./options.ts";
 import { ecsFailure } from "./refusals.ts";
-import { isKept, statusOf, UNKNOWN_STATUS } from "./status.ts";
+import { endedUnstarted, isKept, statusOf, UNKNOWN_STATUS } from "./status.ts";
 import { removeStream, tasksWithLog } from "./streams.ts";
 import { submitTask } from "./submit.ts";
 import { createTasks, MAX_DESCRIBED } from "./tasks.ts";
@@ -30,7 +30,7 @@ const DEFAULTS = { pollMs: 3_000, logDelayMs: 3_000, consistencyMs: 30_000 };
  * @throws LongshoreError VALIDATION for options that cannot be understood.
  */
 export function createEcsRuntime(options: EcsRuntimeOptions, clients: GivenClients = {}): RuntimeAdapter {
-  checkOptions(options);
+  const about = aboutEcs(options);
   const { homeId, clusterArn, logGroup, clock = Date.now } = options;
   const { pollMs, logDelayMs, consistencyMs } = { ...DEFAULTS, ...options };
   const place = placeOf(clusterArn);
@@ -65,19 +65,23 @@ export function createEcsRuntime(options: EcsRuntimeOptions, clients: GivenClien
     return (await lookAll([ref])).get(ref);
   }
 
+  /** The task that was started under the name, or may be: of those that ended before that, none. */
   async function findTask(externalName: string): Promise<ExternalRef | undefined> {
     const known = memory.refOf(externalName);
-    if (known !== undefined && (await look(known)) !== undefined) return known;
+    const remembered = known === undefined ? undefined : await look(known);
+    if (remembered !== undefined && !endedUnstarted(remembered)) return known;
     for (;;) {
-      const [running] = [...(await lookAll(await tasks.startedBy(externalName))).keys()];
-      if (running !== undefined) return running;
+      const found = await lookAll(await tasks.startedBy(externalName));
+      for (const [ref, task] of found) if (!endedUnstarted(task)) return ref;
       // Whoever asks after a call whose answer was lost must not be told too early that nothing was started.
       if (memory.doubtfulUntil(externalName) === undefined) break;
       await delay(pollMs, undefined, { signal: closing.signal }).catch(() => closing.signal.throwIfAborted());
     }
     // ECS lists tasks that have ended by no name: those of the last hour are looked through.
     for await (const refs of tasks.list("STOPPED")) {
-      for (const [ref, task] of await lookAll(refs)) if (task.startedBy === externalName) return ref;
+      for (const [ref, task] of await lookAll(refs)) {
+        if (task.startedBy === externalName && !endedUnstarted(task)) return ref;
+      }
     }
     return undefined;
   }
@@ -140,12 +144,7 @@ export function createEcsRuntime(options: EcsRuntimeOptions, clients: GivenClien
   }
 
   return {
-    name: "ecs",
-    kind: "ecs",
-    explicitOnly: false,
-    capabilities: capabilitiesOf(options),
-    constraints: constraintsOf(options),
-    check: (spec) => violationsOf(spec, options),
+    ...about,
     submit: (launch, signal) => submitTask(starter, launch, signal),
     status,
     async statusMany(refs) {
@@ -163,7 +162,7 @@ export function createEcsRuntime(options: EcsRuntimeOptions, clients: GivenClien
 
     async cancel(ref) {
       if (!isTaskArn(ref, place) || hasEnded(await look(ref))) return false;
-      await stopped(ref);
+      await (options.awaitsStops === false ? tasks.stop(ref) : stopped(ref));
       return true;
     },
 

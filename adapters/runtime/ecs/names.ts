@@ -20,9 +20,11 @@ export interface Identity {
  * The token that makes RunTask idempotent, the same for every try of an attempt: 64 characters, which is the most. ECS
  * forgets it an hour after the task has stopped, or after 24 hours:
  * https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html
+ * @param replaces the attempt's task that ECS stopped before it was started, which the token without it stands for as long.
  */
-export function clientToken({ homeId, jobId, attempt }: Identity): string {
-  return createHash("sha256").update(`${homeId}/${jobId}/${attempt}`).digest("hex");
+export function clientToken({ homeId, jobId, attempt }: Identity, replaces?: string): string {
+  const words = [homeId, jobId, attempt, ...(replaces === undefined ? [] : [replaces])];
+  return createHash("sha256").update(words.join("/")).digest("hex");
 }
 
 /** The task group, which every event of the task carries, as the tags are in none: who the task is. */

@@ -52,6 +52,11 @@ export interface EcsRuntimeSettings {
 export interface EcsRuntimeOptions extends EcsRuntimeSettings {
   /** Jobs at once; default 100. */
   maxConcurrent?: number;
+  /**
+   * Whether `cancel` resolves only when the task has ended, which takes a minute on Fargate; default true. Where events
+   * tell of ends nobody has to wait.
+   */
+  awaitsStops?: boolean;
   /** Between two looks at the tasks that somebody waits for, ms: one call for a hundred of them; default 3,000. */
   pollMs?: number;
   /** How long after a task's end lines may still be on their way to its log, ms; default 3,000. */

@@ -127,7 +127,7 @@ function runOf(launch: Launch, settings: EcsRuntimeSettings, overrides: RunTaskR
   return {
     cluster: clusterArn,
     count: 1,
-    clientToken: clientToken(identity),
+    clientToken: clientToken(identity, launch.replaces),
     startedBy: launch.externalName,
     group: groupOf(identity),
     tags: tagsOf(launch, homeId),

@@ -113,6 +113,11 @@ export function sentence(text: string | undefined): string {
   return `ECS: ${line.length > MAX_MESSAGE ? `${line.slice(0, MAX_MESSAGE)}…` : line}`;
 }
 
+/** Whether a task ended before its command was started. It never will be: nothing is left of it but what ECS tells. */
+export function endedUnstarted(task: TaskFacts): boolean {
+  return task.lastStatus === "STOPPED" && timeOf(task.startedAt) === null;
+}
+
 /** A time of ECS's as RFC 3339, UTC, milliseconds; null without one. */
 function timeOf(time: Date | string | undefined): string | null {
   const ms = time === undefined ? Number.NaN : new Date(time).getTime();

@@ -81,14 +81,20 @@ async function begin(starter: Starter, launch: Launch, signal: AbortSignal): Pro
   // ECS pulls for every task anew, and tells of it only afterwards.
   launch.report({ phase: "pulling", data: { image: launch.spec.image ?? "", present: false } });
   launch.report({ phase: "creating" });
+  let isOvertaken = false;
+  const confirm = async () => {
+    isOvertaken = true;
+    await launch.confirm();
+    isOvertaken = false;
+  };
   try {
     const taskDefinition = await belongings.prepare(plan, launch.secretValues);
-    return await runTask(starter, launch, { plan, taskDefinition, signal });
+    return await runTask(starter, { ...launch, confirm }, { plan, taskDefinition, signal });
   } catch (error) {
-    // What may have been started needs them; it is found by its name, and they are with it.
-    const isStarted = starter.memory.doubtfulUntil(launch.externalName) !== undefined;
+    // What may have been started, by this launch or by one that has overtaken it, needs them: they have the attempt's name.
+    const mayBeNeeded = isOvertaken || starter.memory.doubtfulUntil(launch.externalName) !== undefined;
     // Why the start failed tells more than why something could not be removed, which the sweep does again.
-    if (plan.own && !isStarted) await belongings.remove(plan.definition.family).catch(() => undefined);
+    if (plan.own && !mayBeNeeded) await belongings.remove(plan.definition.family).catch(() => undefined);
     throw error;
   }
 }
@@ -170,7 +176,8 @@ async function untilStarted(
   memory.cleaned(ref);
   const { failure } = statusOf(task);
   const { category, message, providerCode } = failure ?? STOPPED;
-  throw new LongshoreError(category, createMasker(launch.secretValues)(message), { providerCode });
+  const details = { providerCode, unstarted: ref };
+  throw new LongshoreError(category, createMasker(launch.secretValues)(message), details);
 }
 
 const STOPPED = {

@@ -8,7 +8,8 @@ import { invocable, jobIdOfTask, serve } from "../serve.ts";
 export const handler = serve(
   async (base) => {
     const ports = { objects: objectsOf(base), sealer: sealerOf(base), orchestrator: orchestratorOf(base) };
-    return invocable(makeHandler(await createContext(base, ports)));
+    // What was stopped has to have ended before it can be collected.
+    return invocable(makeHandler(await createContext(base, { ...ports, stops: "wait" })));
   },
   { jobIdOf: jobIdOfTask },
 );

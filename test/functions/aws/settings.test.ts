@@ -15,6 +15,10 @@ describe("the settings of a function", () => {
       LONGSHORE_RETENTION_DAYS: 30,
       LONGSHORE_LOG_LEVEL: "info",
       LONGSHORE_TRACING: "off",
+      LONGSHORE_ECS_LAUNCH_TYPE: "FARGATE",
+      LONGSHORE_ECS_GPU: "off",
+      LONGSHORE_ECS_ARCH: "amd64",
+      LONGSHORE_ECS_PUBLIC_IP: "on",
     });
     expect(() => readAwsSettings({})).toThrow(/LONGSHORE_TABLE/);
   });

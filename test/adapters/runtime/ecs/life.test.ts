@@ -257,6 +257,38 @@ describeWith("aws", "ecs tasks on moto", () => {
       expect(await harness.leftovers(homeId)).toEqual([]);
     });
 
+    it("starts another task for an attempt whose task got no capacity, and only when it is told to replace that one", async () => {
+      const { adapter } = make();
+      const one = launch(shell("exit 6"), { env: { MY_TOKEN: CANARY } });
+      const reason = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+      harness.agent.decide(one.externalName, { fate: "refuse", reason }, 1);
+      const error = await failureOf(adapter.submit(one, never()));
+      const unstarted = error.unstarted ?? "";
+      expect(error).toMatchObject({ code: "RUNTIME_UNAVAILABLE", providerCode: "CapacityUnavailable" });
+      expect(unstarted).toMatch(/^arn:/);
+      const another = () => {
+        const { adapter } = harness.make(homeId);
+        made.push(adapter);
+        return adapter;
+      };
+      // Asked again for the same, ECS answers with the same; and nothing is there that could be adopted.
+      expect((await failureOf(another().submit(one, never()))).unstarted).toBe(unstarted);
+      expect(await another().find(one.externalName)).toBeUndefined();
+      expect(await harness.leftovers(homeId)).toEqual([]);
+
+      const again = { ...one, replaces: unstarted };
+      const [ref, ...same] = await Promise.all([adapter, another(), another()].map((by) => by.submit(again, never())));
+      expect(same).toEqual([ref, ref]);
+      expect(ref).not.toBe(unstarted);
+      expect(await adapter.wait(ref!, never())).toMatchObject({ exitCode: 6 });
+      expect(await another().find(one.externalName)).toBe(ref);
+      const dispatchedAt = new Date(Date.now() - 56 * 60_000).toISOString();
+      expect(await another().submit({ ...again, dispatchedAt }, never())).toBe(ref);
+      // A launch that was overtaken starts nothing, and takes nothing away.
+      expect((await failureOf(another().submit(one, never()))).unstarted).toBe(unstarted);
+      expect(await another().submit(again, never())).toBe(ref);
+    });
+
     it("knows a task that ran out of memory, and one whose spot capacity was taken away", async () => {
       const { adapter } = make();
       const oom = launch(shell(""));
@@ -280,6 +312,36 @@ describeWith("aws", "ecs tasks on moto", () => {
         exitCode: 143,
         failure: { category: "RUNTIME_UNAVAILABLE", providerCode: "SpotInterruption" },
       });
+    });
+
+    it("takes nothing away from the launch that has overtaken it", async () => {
+      const { adapter } = make();
+      const late = harness.make(homeId).adapter;
+      made.push(late);
+      const one = launch(shell(""), { env: { MY_TOKEN: CANARY } });
+      harness.agent.decide(one.externalName, { fate: "run" });
+      const overtaken = new Error("overtaken");
+      let ref = "";
+      const confirm = async () => {
+        ref = await adapter.submit(one, never());
+        throw overtaken;
+      };
+      await expect(late.submit({ ...one, confirm }, never())).rejects.toBe(overtaken);
+      const kinds = (await harness.leftovers(homeId)).map((left) => left.split(" ")[0]);
+      expect(kinds.toSorted()).toEqual(["definition", "log", "parameter", "task"]);
+      await harness.agent.tell(ref, "STOPPED", { exitCode: 0 });
+    });
+
+    it("does not wait for the end of what it stops where it need not", async () => {
+      const { adapter } = make({ awaitsStops: false });
+      const one = launch(shell(""));
+      harness.agent.decide(one.externalName, { fate: "run", deaf: true });
+      const ref = await adapter.submit(one, never());
+      expect(await adapter.cancel(ref, 10)).toBe(true);
+      expect(await adapter.status(ref)).toMatchObject({ phase: "running", failure: null });
+      await harness.agent.tell(ref, "STOPPED", { exitCode: 143 });
+      expect(await adapter.wait(ref, never())).toMatchObject({ exitCode: 143, failure: null });
+      expect(await adapter.cancel(ref, 10)).toBe(false);
     });
 
     it("aborts a launch that hangs; what is left is found by its name, and stopped", async () => {

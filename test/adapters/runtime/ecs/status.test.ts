@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { latestNews, newsOf } from "../../../../adapters/runtime/ecs/events.ts";
+import { newsOf } from "../../../../adapters/runtime/ecs/events.ts";
 import { STOP_REASON } from "../../../../adapters/runtime/ecs/names.ts";
 import { placementReason, reasonOf } from "../../../../adapters/runtime/ecs/reasons.ts";
 import {
@@ -384,11 +384,10 @@ describe("an event", () => {
 
   it("of a running task is news of its attempt", () => {
     expect(newsOf(event(), OWN)).toEqual({
-      ref: ARN,
+      externalRef: ARN,
       externalName: "longshore-000000000b-x-a3",
       jobId: JOB,
       attempt: 3,
-      version: 4,
       status: { ...UNKNOWN_STATUS, phase: "running", startedAt: STARTED },
     });
   });
@@ -433,7 +432,6 @@ describe("an event", () => {
     const news = newsOf(stopped(detail, container), OWN);
     expect(news?.status.phase).toBe("exited");
     expect(news?.status.failure?.category ?? null).toBe(category);
-    expect(news?.version).toBe(7);
   });
 
   it("of an interruption that has only been announced is of a task that runs", () => {
@@ -452,23 +450,10 @@ describe("an event", () => {
     ["a task without a group", event({ group: undefined })],
     ["another kind of event", { ...event(), "detail-type": "ECS Container Instance State Change" }],
     ["somebody else's event", { ...event(), source: "longshore" }],
-    ["a version that is none", event({ version: "4" })],
+    ["a task of what is no job", event({ group: `longshore:${HOME}:job_1:3` })],
+    ["a task without a state", event({ lastStatus: undefined })],
     ["no event", null],
     ["garbage", "ECS Task State Change"],
     ["an empty event", {}],
   ])("says nothing when it is %s", (_, other) => expect(newsOf(other, OWN)).toBeNull());
-
-  it("of a lower version is old, whatever order it comes in and however often", () => {
-    const running = newsOf(event(), OWN)!;
-    const end = newsOf(stopped({ stopCode: "EssentialContainerExited" }, { exitCode: 3 }), OWN)!;
-    const other = { ...running, ref: `${ARN}2`, version: 1 };
-    for (const order of [
-      [running, end, other],
-      [end, other, running, end],
-      [other, end, end, running, running],
-    ]) {
-      expect(latestNews(order).toSorted((a, b) => a.ref.localeCompare(b.ref))).toEqual([end, other]);
-    }
-    expect(latestNews([])).toEqual([]);
-  });
 });
