@@ -4,11 +4,11 @@ import { orchestratorOf, sealerOf } from "../drivers.ts";
 import { objectsOf } from "../objects.ts";
 import { invocable, jobIdOfTask, serve } from "../serve.ts";
 
-/** *Finalize* and *Requeue* of the lifecycle. */
+/** *Finalize*, *Delay* and *Requeue* of the lifecycle. */
 export const handler = serve(
   async (base) => {
     const ports = { objects: objectsOf(base), sealer: sealerOf(base), orchestrator: orchestratorOf(base) };
     return invocable(makeHandler(await createContext(base, ports)));
   },
-  { jobIdOf: jobIdOfTask },
+  { jobIdOf: jobIdOfTask, answers: ["RetryDue"] },
 );
