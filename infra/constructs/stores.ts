@@ -63,7 +63,8 @@ function makeTable(scope: Construct, removalPolicy: RemovalPolicy): Table {
       indexName: index,
       partitionKey: text(`${index}pk`),
       sortKey: text(`${index}sk`),
-      projectionType: ProjectionType.ALL,
+      // Only keys: what an index holds beside them would be written anew with every change of a job (docs/adr/0016).
+      projectionType: ProjectionType.KEYS_ONLY,
     });
   }
   return table;
