@@ -1,23 +1,26 @@
 import type { EngineContext } from "../context.ts";
 import type { JobId } from "../ids.ts";
+import { eventsOf } from "../ledger/items.ts";
 import { readJob } from "../ledger/read.ts";
 import type { EventRecord } from "../ledger/records.ts";
 import type { Bus, BusEntry } from "../ports/bus.ts";
 import type { FeedRecord } from "../ports/table.ts";
 import { describeEvent } from "./describe.ts";
-import { eventOf, isBatchRecord } from "./drive.ts";
+import { isBatchRecord } from "./drive.ts";
 
 /**
- * Sends events to the bus; gives back the positions of the records that it did not take.
+ * Sends events to the bus; gives back the positions of the records that it did not take, or not all of.
  * The detail is a CloudEvents 1.0 structured event; its id is stable, so that a consumer can drop duplicates.
  */
 export async function publishEvents(ctx: EngineContext, bus: Bus, records: FeedRecord[]): Promise<number[]> {
-  const events = records.filter(({ item }) => !isBatchRecord(item));
-  const jobIds = new Set(events.map(({ item }) => eventOf(item).jobId));
+  const told = records
+    .filter(({ item }) => !isBatchRecord(item))
+    .flatMap(({ position, item }) => eventsOf(item).map((event) => ({ position, event })));
+  const jobIds = new Set(told.map(({ event }) => event.jobId));
   const labels = new Map(await Promise.all([...jobIds].map((jobId) => labelsOf(ctx, jobId))));
-  const entries = events.map(({ item }) => entryOf(eventOf(item), labels.get(eventOf(item).jobId) ?? {}));
+  const entries = told.map(({ event }) => entryOf(event, labels.get(event.jobId) ?? {}));
   const failed = new Set((await bus.publish(entries)).failed);
-  return events.filter((_, i) => failed.has(entries[i]?.id ?? "")).map(({ position }) => position);
+  return [...new Set(told.filter((_, i) => failed.has(entries[i]?.id ?? "")).map(({ position }) => position))];
 }
 
 async function labelsOf({ ledger }: EngineContext, jobId: JobId): Promise<[JobId, Record<string, string>]> {
