@@ -58,6 +58,11 @@ export interface EngineContext {
    * that may freeze after its answer waits for it itself.
    */
   background(name: string, work: () => Promise<void>): void;
+  /**
+   * How long a launch's progress may wait for what comes next, to share its commit, ms: where a commit is dear and most
+   * starts are quick. Default: until the next turn of the event loop.
+   */
+  progressDelayMs?: number;
   clock: Clock;
   /** 0 ≤ x < 1. */
   random(): number;

@@ -109,13 +109,15 @@ function apply(draft: Draft, stage: Stage, occurrence: Occurrence): void {
 }
 
 function dispatch(draft: Draft, stage: Stage, occurrence: Extract<Occurrence, { type: "DISPATCH" }>): void {
-  const { token, externalName, logBase } = occurrence;
+  const { token, externalName, logBase, masked: isMasked } = occurrence;
   if (draft.attempt === null || draft.attempt.attempt !== occurrence.attempt) {
-    draft.startAttempt({ ...newAttempt(draft.job, externalName), token, logBase, dispatchedAt: draft.at });
+    const masked = isMasked === undefined ? {} : { masked: isMasked };
+    draft.startAttempt({ ...newAttempt(draft.job, externalName), token, logBase, dispatchedAt: draft.at, ...masked });
   } else {
     // One that was deferred is handed to its runtime for the first time again: nothing of it was started.
     const isFirst = stage === "admitted" && draft.attempt.token === null;
-    draft.setAttempt(isFirst ? { token, dispatchedAt: draft.at } : { token });
+    const masked = isMasked === true ? { masked: true } : {};
+    draft.setAttempt({ token, ...(isFirst ? { dispatchedAt: draft.at } : {}), ...masked });
   }
   if (stage === "collecting") draft.effect("complete-token");
   if (stage !== "admitted") return;

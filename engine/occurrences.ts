@@ -7,8 +7,8 @@ import { assertNever, isTerminal, type Phase } from "./states.ts";
 export type Occurrence =
   /** A slot was got for the attempt. */
   | { type: "ADMIT"; attempt: number; slotShard: number }
-  /** An execution began to run the attempt and waits for this token. */
-  | { type: "DISPATCH"; attempt: number; token: string; externalName: string; logBase: number }
+  /** An execution began to run the attempt and waits for this token. `masked`: values to mask are stored with it. */
+  | { type: "DISPATCH"; attempt: number; token: string; externalName: string; logBase: number; masked?: boolean }
   /** The runtime fetches the image. */
   | { type: "PULL"; attempt: number; data: Record<string, unknown> }
   /** The runtime makes the container or the process. */

@@ -57,6 +57,12 @@ export const EVENT_TYPES = [
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
+/** Events after which a slot is free. */
+export const FREEING: ReadonlySet<EventType> = new Set([...TERMINAL_STATUSES, "RETRY_SCHEDULED"]);
+
+/** The events that the lifecycle is driven by; a feed may leave out all others, but never an accepted batch. */
+export const DRIVING: ReadonlySet<EventType> = new Set(["SUBMITTED", "CANCEL_REQUESTED", "RECONCILED", ...FREEING]);
+
 /** Closes a switch over a union: a missing case is a type error, an impossible value an exception. */
 export function assertNever(value: never): never {
   throw new Error(`unexpected value: ${String(value)}`);

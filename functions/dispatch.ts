@@ -1,5 +1,5 @@
 import middy from "@middy/core";
-import { z } from "zod";
+import * as z from "zod";
 import type { EngineContext } from "../engine/context.ts";
 import { isJobId } from "../engine/ids.ts";
 import { launchAttempt } from "../engine/operations/launch.ts";

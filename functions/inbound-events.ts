@@ -1,5 +1,5 @@
 import middy from "@middy/core";
-import { z } from "zod";
+import * as z from "zod";
 import type { EngineContext } from "../engine/context.ts";
 import { asLongshoreError, ERRORS, LongshoreError } from "../engine/errors.ts";
 import { submitJob } from "../engine/operations/submit.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { LongshoreError } from "../engine/errors.ts";
 import { isJobId, type JobId, jobOfDeadLetter } from "../engine/ids.ts";
 import { deadLetterCursorMs } from "../engine/ledger/dead-letters.ts";

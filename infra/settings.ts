@@ -1,5 +1,5 @@
 import type { Node } from "constructs";
-import { z } from "zod";
+import * as z from "zod";
 
 const seconds = (days: number) => days * 24 * 3600;
 

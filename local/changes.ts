@@ -1,5 +1,5 @@
 import type { JobId } from "../engine/ids.ts";
-import { eventOf, isBatchRecord } from "../engine/operations/drive.ts";
+import { isBatchRecord } from "../engine/operations/drive.ts";
 import type { ChangeFeed, FeedRecord } from "../engine/ports/table.ts";
 import type { Changes } from "../functions/stream.ts";
 
@@ -94,5 +94,5 @@ export function createChanges(feed: ChangeFeed): LocalChanges {
 
 /** The jobs that a record of the feed is about. */
 function jobsOf(item: FeedRecord["item"]): string[] {
-  return isBatchRecord(item) ? item.jobIds : [eventOf(item).jobId];
+  return isBatchRecord(item) ? item.jobIds : [item.jobId as string];
 }

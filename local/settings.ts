@@ -1,6 +1,6 @@
 import { availableParallelism, homedir } from "node:os";
 import { delimiter, isAbsolute, join, normalize, resolve } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { LongshoreError, type Violation } from "../engine/errors.ts";
 
 /** The runtimes that the local home can offer, in the order in which it prefers them. */

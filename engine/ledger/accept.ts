@@ -4,7 +4,7 @@ import type { JobSpec } from "../spec/schema.ts";
 import { publishBatch } from "./batch.ts";
 import { secondsUntilRoom } from "./drain.ts";
 import { isExpired } from "./expiry.ts";
-import { eventChange, jobItem } from "./items.ts";
+import { eventChanges, jobItem } from "./items.ts";
 import { batchKey, idempotencyKey, queueKey, sealedKey, specKey, unpublishedIndex, unpublishedKey } from "./keys.ts";
 import { laneChanges } from "./lanes.ts";
 import { type Ledger, shardBound } from "./ledger.ts";
@@ -176,7 +176,7 @@ function jobChanges({ job, redacted, sealed, submitted, along = [] }: Submission
     { kind: "put", item: { ...specKey(job.jobId), spec: redacted } },
     { kind: "put", item: { ...sealedKey(job.jobId), data } },
     ...along,
-    eventChange(submitted),
+    ...eventChanges([submitted]),
   ];
 }
 

@@ -7,12 +7,13 @@ import { isTerminal } from "../states.ts";
 import { publishStaged } from "./batch.ts";
 import { deadLetterOf } from "./dead-letters.ts";
 import { left } from "./drain.ts";
-import { attemptItem, deadLetterItem, eventChange, jobItem } from "./items.ts";
+import { attemptItem, deadLetterItem, eventChanges, jobItem } from "./items.ts";
 import { concurrencyKey, masksKey, queueKey, sealedKey, slotsKey } from "./keys.ts";
 import { laneChanges } from "./lanes.ts";
 import { type Ledger, shardBound } from "./ledger.ts";
 import { readLife } from "./read.ts";
 import type { JobRecord, Life } from "./records.ts";
+import { storedLife } from "./under-way.ts";
 
 const MAX_TRIES = 20;
 
@@ -57,12 +58,15 @@ export async function advance(ledger: Ledger, jobId: JobId | string, what: Move 
       continue;
     }
     const happened = typeof move === "function" ? move(life) : move;
-    const decision = decideAll(life, happened === null ? [] : [happened].flat(), ledger.clock());
-    if (!decision.changed) return decision;
+    const decided = decideAll(life, happened === null ? [] : [happened].flat(), ledger.clock());
+    if (!decided.changed) return decided;
+    const { job, isWritten } = storedLife(decided.life, life.attempt);
+    const decision = { ...decided, life: { job, attempt: decided.life.attempt } };
     const bounded = counterChanges(ledger, life.job, decision.life.job);
     try {
       const lanes = laneChanges(ledger, [{ before: life.job, after: decision.life.job }]);
-      await ledger.table.commit([...bounded, ...lanes, ...recordChanges(ledger, life, decision), ...extras]);
+      const records = recordChanges(ledger, life, { ...decision, isWritten });
+      await ledger.table.commit([...bounded, ...lanes, ...records, ...extras]);
       return decision;
     } catch (error) {
       if (!(error instanceof ConflictError) || tries >= MAX_TRIES) throw error;
@@ -88,13 +92,18 @@ function decideAll(life: Life, occurrences: Occurrence[], nowMs: number): Decisi
   return all;
 }
 
-function recordChanges({ clock, limits }: Ledger, before: Life, { life: after, events }: Decision): Change[] {
+/** @param decision.isWritten whether the attempt's own item is to be written, see `under-way.ts`. */
+function recordChanges(
+  { clock, limits }: Ledger,
+  before: Life,
+  { life: after, events, isWritten }: Decision & { isWritten: boolean },
+): Change[] {
   const { jobId } = after.job;
   const changes: Change[] = [
     { kind: "put", item: jobItem(after.job), guard: { equals: { version: before.job.version } } },
-    ...events.map(eventChange),
+    ...eventChanges(events),
   ];
-  if (after.attempt !== null && after.attempt !== before.attempt) {
+  if (after.attempt !== null && isWritten) {
     changes.push({ kind: "put", item: attemptItem(jobId, after.attempt) });
   }
   if (isTerminal(after.job.status) && !isTerminal(before.job.status)) {
@@ -105,7 +114,8 @@ function recordChanges({ clock, limits }: Ledger, before: Life, { life: after, e
     if (given !== undefined)
       changes.push({ kind: "put", item: { ...deadLetterItem(deadLetterOf(after.job, given)), ttl } });
   }
-  if (before.job.cleanupPending && !after.job.cleanupPending) {
+  // Where nothing was stored, removing it would cost as much as anything else.
+  if (before.job.cleanupPending && !after.job.cleanupPending && after.attempt?.masked !== false) {
     changes.push({ kind: "delete", key: masksKey(jobId, after.job.attempt) });
   }
   return changes;

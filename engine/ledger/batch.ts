@@ -1,6 +1,6 @@
 import { LongshoreError } from "../errors.ts";
 import { type Change, ConflictError, type Page } from "../ports/table.ts";
-import { eventChange, jobItem, recordOf } from "./items.ts";
+import { eventChanges, jobItem, recordOf } from "./items.ts";
 import { batchKey, jobKey, sealedKey, specKey, UNPUBLISHED_PARTITION, unpublishedKey } from "./keys.ts";
 import { laneChanges } from "./lanes.ts";
 import type { Ledger } from "./ledger.ts";
@@ -105,7 +105,7 @@ function publishChanges(ledger: Ledger, all: (Staged | null)[]): Change[] {
     { kind: "put", item: jobItem(job), guard: { equals: { stagedIn } } },
     { kind: "patch", key: specKey(job.jobId), remove: ["ttl"] },
     { kind: "patch", key: sealedKey(job.jobId), remove: ["ttl"] },
-    eventChange(submittedEvent(job)),
+    ...eventChanges([submittedEvent(job)]),
   ]);
   // Only now: a job that no pass can find does not wait in its lane yet.
   const lanes = laneChanges(

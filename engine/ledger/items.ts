@@ -1,5 +1,5 @@
 import type { Change, Item, Key } from "../ports/table.ts";
-import { isTerminal } from "../states.ts";
+import { DRIVING, isTerminal } from "../states.ts";
 import {
   activeIndex,
   attemptKey,
@@ -36,9 +36,38 @@ export function deadLetterItem(letter: DeadLetterRecord): Item {
   return { ...deadLetterKey(letter.jobId), ...letter, index1 };
 }
 
-export function eventChange(event: EventRecord): Change {
-  const item = { ...eventKey(event.jobId, event.seq), ...event };
-  return { kind: "put", item, guard: { exists: false } };
+/**
+ * The events of one commit, in order, in as few items as may be: each costs as much as any other write. An item has the key
+ * and the attributes of its last event; those before it are in `earlier`, as far as they differ from it. One that drives
+ * the lifecycle is always the last of its item: a feed is filtered by what stands there.
+ */
+export function eventChanges(events: EventRecord[]): Change[] {
+  const groups: EventRecord[][] = [];
+  for (const event of events) {
+    const group = groups.at(-1);
+    const last = group?.at(-1);
+    if (group === undefined || last === undefined || DRIVING.has(last.type)) groups.push([event]);
+    else group.push(event);
+  }
+  return groups.map((group): Change => {
+    const last = group.at(-1) as EventRecord;
+    const earlier = group.slice(0, -1).map((event) => difference(event, last));
+    const item = { ...eventKey(last.jobId, last.seq), ...last, ...(earlier.length === 0 ? {} : { earlier }) };
+    return { kind: "put", item, guard: { exists: false } };
+  });
+}
+
+/** The events that an item holds, in order. */
+export function eventsOf(item: Item): EventRecord[] {
+  const { earlier = [], ...last } = recordOf<EventRecord & { earlier?: Partial<EventRecord>[] }>(item);
+  return [...earlier.map((event) => ({ ...last, ...event })), last];
+}
+
+function difference(event: EventRecord, last: EventRecord): Partial<EventRecord> {
+  const own = Object.entries(event).filter(
+    ([name, value]) => JSON.stringify(value) !== JSON.stringify(last[name as keyof EventRecord]),
+  );
+  return Object.fromEntries(own);
 }
 
 /** The record inside an item: what the table needs for itself is taken off. */

@@ -1,4 +1,5 @@
 import { type Change, ConflictError, type Item, type Key, type Page } from "../ports/table.ts";
+import { DEFAULT_LANE } from "../spec/limits.ts";
 import { laneKey, lanesPartition, waitingPartition } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";
 import type { JobRecord } from "./records.ts";
@@ -118,14 +119,16 @@ export async function readLaneItems({ table }: Ledger, runtime: string, shard: n
 }
 
 /**
- * Removes the counters of lanes that are empty and were not used for a while. Not on their own word: jobs in a lane that
+ * Removes the counters of named lanes that are empty and were not used for a while. Not on their own word: jobs in a lane that
  * nobody knows of would never be found, and a counter that is wrong can be counted again.
  *
  * The race that it loses on purpose: a job that comes to the lane meanwhile touches the counter, and the guard keeps it.
  */
 async function forgetIdle({ table, clock }: Ledger, runtime: string, items: Item[]): Promise<void> {
   const before = clock() - IDLE_MS;
-  const idle = items.filter(({ waiting, running, touchedAt }) => !waiting && !running && Number(touchedAt) < before);
+  // Whose lane nobody chose will be back: one item a shard, not worth a write for each pause between two jobs.
+  const chosen = items.filter(({ sk }) => sk !== DEFAULT_LANE);
+  const idle = chosen.filter(({ waiting, running, touchedAt }) => !waiting && !running && Number(touchedAt) < before);
   await Promise.all(
     idle.slice(0, MAX_FORGOTTEN).map(async ({ pk, sk, touchedAt }) => {
       const inIt = await table.query({ index: "index2", pk: waitingPartition(runtime, sk), limit: 1 });

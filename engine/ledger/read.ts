@@ -2,7 +2,7 @@ import { LongshoreError } from "../errors.ts";
 import type { Item, Page } from "../ports/table.ts";
 import type { JobSpec } from "../spec/schema.ts";
 import { unexpired } from "./expiry.ts";
-import { recordOf } from "./items.ts";
+import { eventsOf, recordOf } from "./items.ts";
 import {
   ACTIVE_PARTITION,
   attemptKey,
@@ -18,6 +18,7 @@ import {
 } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";
 import type { AttemptRecord, EventRecord, JobRecord, Life } from "./records.ts";
+import { currentAttempt } from "./under-way.ts";
 
 const PAGE = 1000;
 /** Small enough that reading one does not hold up everything else on a table that answers at once. */
@@ -41,13 +42,19 @@ async function readAttempt({ table }: Ledger, jobId: string, attempt: number): P
 export async function readLife(ledger: Ledger, jobId: string): Promise<Life | undefined> {
   const job = await readJob(ledger, jobId);
   if (job === undefined) return undefined;
-  return { job, attempt: await readAttempt(ledger, jobId, job.attempt) };
+  return { job, attempt: currentAttempt(job, await readAttempt(ledger, jobId, job.attempt)) };
 }
 
 /** Every attempt of a job, in order. */
 export async function readAttempts({ table }: Ledger, jobId: string): Promise<AttemptRecord[]> {
+  // The job first: what an attempt's item says later than that is the whole of it.
+  const job = await table.get(jobKey(jobId));
+  if (job === undefined) return [];
   const page = await table.query({ pk: `JOB#${jobId}`, sk: { prefix: "ATTEMPT#" }, limit: PAGE });
-  return page.items.map((item) => recordOf<AttemptRecord>(item));
+  return page.items.map((item) => {
+    const stored = recordOf<AttemptRecord>(item);
+    return currentAttempt(recordOf<JobRecord>(job), stored) ?? stored;
+  });
 }
 
 /** Events of a job with a seq above `after`, in order. */
@@ -57,8 +64,12 @@ export async function readEvents(
   { after, limit }: { after: number; limit: number },
 ): Promise<EventRecord[]> {
   const from = `${EVENT_PREFIX}${String(after).padStart(8, "0")}`;
+  // An item has the key of its last event: the first one found may begin before.
   const page = await table.query({ pk: `JOB#${jobId}`, sk: { prefix: EVENT_PREFIX, after: from }, limit });
-  return page.items.map((item) => recordOf<EventRecord>(item));
+  return page.items
+    .flatMap(eventsOf)
+    .filter(({ seq }) => seq > after)
+    .slice(0, limit);
 }
 
 /** The redacted spec, as people may see it. */

@@ -55,6 +55,14 @@ export interface JobRecord {
   retryAt: string | null;
   /** The batch that this job was staged for, until the batch is accepted and the job made visible. */
   stagedIn?: string;
+  /** What the item of the current attempt does not say yet, see `under-way.ts`. */
+  underWay?: UnderWay;
+}
+
+/** What becomes known of an attempt between its dispatch and its verdict; what the job itself says is left out. */
+export interface UnderWay
+  extends Partial<Pick<AttemptRecord, "externalRef" | "startedAt" | "deadlineAt" | "stop" | "exit">> {
+  attempt: number;
 }
 
 /** Why Longshore itself stopped an attempt. */
@@ -90,6 +98,8 @@ export interface AttemptRecord {
   finishedAt: string | null;
   /** The seq of the last log line of the attempts before this one. */
   logBase: number;
+  /** Whether values to mask may be stored for it; absent: nobody knows. */
+  masked?: boolean;
   /** How many lines the attempt wrote; null until they are collected. */
   logLines: number | null;
 }

@@ -71,7 +71,8 @@ async function admitInto({ ctx, slots, fullKeys }: Pass, line: Line, job: JobRec
   const key = job.concurrencyKey;
   if (key !== null && fullKeys.has(key)) return "key";
   for (;;) {
-    const shard = slots.take();
+    // On the shard of the queue that it leaves: its lane then has one counter to change, not two.
+    const shard = slots.take(job.queueShard);
     if (shard === null) return "slots";
     const outcome = await admit(ctx, job, shard);
     if (outcome === "admitted") line.served(ctx.clock());

@@ -1,9 +1,10 @@
 import type { EngineContext } from "../context.ts";
 import { publishBatch } from "../ledger/batch.ts";
+import { eventsOf } from "../ledger/items.ts";
 import { readLife } from "../ledger/read.ts";
 import type { EventRecord } from "../ledger/records.ts";
 import type { Item } from "../ports/table.ts";
-import { type EventType, TERMINAL_STATUSES } from "../states.ts";
+import { FREEING } from "../states.ts";
 import { admitWaiting, wakeParked } from "./admit.ts";
 import { cleanUp } from "./finalize.ts";
 import { stopInBackground } from "./stop.ts";
@@ -13,19 +14,8 @@ export function isBatchRecord(item: Item): item is Item & { jobIds: string[] } {
   return item.pk.startsWith("BATCH#");
 }
 
-/** Events after which a slot is free. */
-const FREES: ReadonlySet<EventType> = new Set([...TERMINAL_STATUSES, "RETRY_SCHEDULED"]);
-
-/** The events that `drive` acts on; a feed may leave out all others, but never an accepted batch. */
-export const DRIVING: ReadonlySet<EventType> = new Set(["SUBMITTED", "CANCEL_REQUESTED", "RECONCILED", ...FREES]);
-
 function freesSlot({ type, data }: EventRecord): boolean {
-  return FREES.has(type) || (type === "RECONCILED" && data.deferred === true);
-}
-
-/** The event inside a record of the change feed. */
-export function eventOf(item: Item): EventRecord {
-  return item as unknown as EventRecord;
+  return FREEING.has(type) || (type === "RECONCILED" && data.deferred === true);
 }
 
 /** What a deferred launch has left of a job that was cancelled in the queue: no execution is there to remove it. */
@@ -43,12 +33,8 @@ function cleanInBackground(ctx: EngineContext, { jobId }: EventRecord): void {
 export async function drive(ctx: EngineContext, items: Item[]): Promise<void> {
   const toAdmit = new Set<string>();
   const freedKeys = new Set<string>();
-  for (const item of items) {
-    if (isBatchRecord(item)) {
-      await publishBatch(ctx.ledger, item.jobIds);
-      continue;
-    }
-    const event = eventOf(item);
+  for (const item of items) if (isBatchRecord(item)) await publishBatch(ctx.ledger, item.jobIds);
+  for (const event of items.filter((item) => !isBatchRecord(item)).flatMap(eventsOf)) {
     if (event.type === "CANCEL_REQUESTED") stopInBackground(ctx, event);
     if (event.type === "CANCELLED") cleanInBackground(ctx, event);
     if (event.type === "SUBMITTED") toAdmit.add(event.runtime);

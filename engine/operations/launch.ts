@@ -53,7 +53,8 @@ async function launch(ctx: EngineContext, { token, ...execution }: RunTask, infl
   const logBase = await logLinesBefore(ctx, jobId, attempt);
   const prepared = await prepare(ctx, before, name);
   const masks = prepared instanceof LongshoreError ? [] : await sealMasks(ctx, before, prepared.launch.secretValues);
-  const occurrence: Occurrence = { type: "DISPATCH", attempt, token, externalName: name, logBase };
+  const masked = masks.length > 0;
+  const occurrence: Occurrence = { type: "DISPATCH", attempt, token, externalName: name, logBase, masked };
   // Its token must not replace that of an execution which was started after it.
   const move = ({ job }: Life) => (isCurrent(job, execution) ? occurrence : null);
   const { life, effects } = await advance(ctx.ledger, jobId, { move, extras: masks, known: before });
@@ -166,7 +167,10 @@ async function submit(
     );
   } catch (error) {
     const { aborted, reason } = inflight.signal;
-    if (aborted && reason === SHUTDOWN) throw error;
+    if (aborted && reason === SHUTDOWN) {
+      recorder.drop();
+      throw error;
+    }
     await recorder.flush();
     const refusal = confirmation.refusal();
     if (refusal !== undefined) {

@@ -1,32 +1,42 @@
 import type { EngineContext } from "../context.ts";
 import type { JobId } from "../ids.ts";
+import { eventsOf } from "../ledger/items.ts";
 import { readJob } from "../ledger/read.ts";
 import type { EventRecord } from "../ledger/records.ts";
 import type { Bus, BusEntry } from "../ports/bus.ts";
 import type { FeedRecord } from "../ports/table.ts";
 import { describeEvent } from "./describe.ts";
-import { eventOf, isBatchRecord } from "./drive.ts";
+import { isBatchRecord } from "./drive.ts";
 
 /**
- * Sends events to the bus; gives back the positions of the records that it did not take.
+ * Sends events to the bus; gives back the positions of the records that it did not take, or not all of.
  * The detail is a CloudEvents 1.0 structured event; its id is stable, so that a consumer can drop duplicates.
  */
 export async function publishEvents(ctx: EngineContext, bus: Bus, records: FeedRecord[]): Promise<number[]> {
-  const events = inOrder(records.filter(({ item }) => !isBatchRecord(item)));
-  const jobIds = new Set(events.map(({ item }) => eventOf(item).jobId));
+  const told = inOrder(
+    records
+      .filter(({ item }) => !isBatchRecord(item))
+      .flatMap(({ position, item }) => eventsOf(item).map((event) => ({ position, event }))),
+  );
+  const jobIds = new Set(told.map(({ event }) => event.jobId));
   const labels = new Map(await Promise.all([...jobIds].map((jobId) => labelsOf(ctx, jobId))));
-  const entries = events.map(({ item }) => entryOf(eventOf(item), labels.get(eventOf(item).jobId) ?? {}));
+  const entries = told.map(({ event }) => entryOf(event, labels.get(event.jobId) ?? {}));
   const failed = new Set((await bus.publish(entries)).failed);
-  return events.filter((_, i) => failed.has(entries[i]?.id ?? "")).map(({ position }) => position);
+  return [...new Set(told.filter((_, i) => failed.has(entries[i]?.id ?? "")).map(({ position }) => position))];
+}
+
+/** An event, and the position of the record that it came in. */
+interface Told {
+  position: number;
+  event: EventRecord;
 }
 
 /**
- * The events of each job by their numbers. A feed has the commits in order; the events of one commit, which are items of
- * their own, it may have in any.
+ * The events of each job by their numbers. A feed has the commits in order; the items of one commit it may have in any.
  */
-function inOrder(records: FeedRecord[]): FeedRecord[] {
-  const ofJobs = Map.groupBy(records, ({ item }) => eventOf(item).jobId);
-  return [...ofJobs.values()].flatMap((ofOne) => ofOne.sort((a, b) => eventOf(a.item).seq - eventOf(b.item).seq));
+function inOrder(all: Told[]): Told[] {
+  const ofJobs = Map.groupBy(all, ({ event }) => event.jobId);
+  return [...ofJobs.values()].flatMap((ofOne) => ofOne.sort((a, b) => a.event.seq - b.event.seq));
 }
 
 async function labelsOf({ ledger }: EngineContext, jobId: JobId): Promise<[JobId, Record<string, string>]> {

@@ -12,20 +12,30 @@ export interface Recorder {
    * when this recorder committed last. @throws as `flush`.
    */
   take(): Promise<{ reports: Occurrence[]; known: Life }>;
+  /** Forgets what is not committed yet: whoever launches the attempt again reports it again. */
+  drop(): void;
 }
 
 /**
  * Records what a launch reports, in order, without making the launch wait. A report is committed at the next turn of the
- * event loop: what comes at once, or while a commit is under way, shares one.
+ * event loop, or after the home's `progressDelayMs`: what comes at once, or while a commit is under way, shares one.
  */
 export function createRecorder(ctx: EngineContext, life: Life): Recorder {
   let known = life;
   let pending: Occurrence[] = [];
   let committing: Promise<void> = Promise.resolve();
-  let scheduled: NodeJS.Immediate | undefined;
+  let cancel: (() => void) | undefined;
+  const schedule = () => {
+    if (ctx.progressDelayMs === undefined) {
+      const immediate = setImmediate(commit);
+      return () => clearImmediate(immediate);
+    }
+    const timer = setTimeout(commit, ctx.progressDelayMs);
+    return () => clearTimeout(timer);
+  };
   const take = () => {
-    clearImmediate(scheduled);
-    scheduled = undefined;
+    cancel?.();
+    cancel = undefined;
     const batch = pending;
     pending = [];
     return batch;
@@ -43,12 +53,13 @@ export function createRecorder(ctx: EngineContext, life: Life): Recorder {
   return {
     add(occurrence) {
       pending.push(occurrence);
-      scheduled ??= setImmediate(commit);
+      cancel ??= schedule();
     },
     flush: commit,
     async take() {
       await committing;
       return { reports: take(), known };
     },
+    drop: () => void take(),
   };
 }

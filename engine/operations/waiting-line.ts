@@ -72,8 +72,8 @@ export function createLine(ledger: Ledger, runtime: string, lane: Lane): Line {
 /** Slots that a pass may still fill, by shard. */
 export interface FreeSlots {
   free(): number;
-  /** A shard with a free slot, which then counts as taken; null when there is none. */
-  take(): number | null;
+  /** A shard with a free slot, which then counts as taken: this one if it has any; null when there is none. */
+  take(preferred: number | null): number | null;
   giveBack(shard: number): void;
   /** The shard turned out to be full. */
   exhausted(shard: number): void;
@@ -86,8 +86,8 @@ export async function freeSlots(ledger: Ledger, runtime: string): Promise<FreeSl
   const free = inUse.map((n, shard) => Math.max(0, shardBound(maxConcurrent(runtime), shard, shards) - n));
   return {
     free: () => free.reduce((sum, n) => sum + n, 0),
-    take() {
-      const shard = free.indexOf(Math.max(...free));
+    take(preferred) {
+      const shard = preferred !== null && (free[preferred] ?? 0) > 0 ? preferred : free.indexOf(Math.max(...free));
       const n = free[shard] ?? 0;
       if (n === 0) return null;
       free[shard] = n - 1;

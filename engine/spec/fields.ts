@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { imageProblem } from "./image.ts";
 import { SECRET_SCHEMES, SPEC_LIMITS } from "./limits.ts";
 

@@ -1,3 +1,6 @@
+/** The lane of a job whose spec names none. */
+export const DEFAULT_LANE = "default";
+
 /** The bounds of a job spec, in one place: the schema, its messages and the documents take them from here. */
 export const SPEC_LIMITS = {
   /** Bytes of the normalised spec as JSON in UTF-8. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { CATEGORIES } from "../errors.ts";
 import {
   absolutePath,
@@ -21,7 +21,7 @@ import {
   user,
   whole,
 } from "./fields.ts";
-import { SPEC_LIMITS as LIMITS } from "./limits.ts";
+import { DEFAULT_LANE, SPEC_LIMITS as LIMITS } from "./limits.ts";
 
 const unique = (values: readonly string[]) => new Set(values).size === values.length;
 
@@ -115,7 +115,7 @@ const body = z.strictObject({
     })
     .prefault({}),
   labels: labels.default({}),
-  lane: dnsLabel.default("default"),
+  lane: dnsLabel.default(DEFAULT_LANE),
   priority: whole(-LIMITS.priority, LIMITS.priority).default(0),
   concurrencyKey: concurrencyKey.optional(),
   stopGraceSeconds: whole(0, LIMITS.stopGraceSeconds).default(10),

@@ -11,6 +11,8 @@ import type { AwsSettings } from "./settings.ts";
 import type { Work } from "./work.ts";
 
 const DAY_SECONDS = 24 * 3600;
+/** Longer than a container's start from an image that is there; short enough for whoever looks at a pull. */
+const PROGRESS_DELAY_MS = 1_000;
 
 /** What every function of a process has. */
 export interface Base {
@@ -58,6 +60,7 @@ export async function createContext(base: Base, ports: Partial<Ports>): Promise<
       });
     },
     background: work.background,
+    progressDelayMs: PROGRESS_DELAY_MS,
     clock: Date.now,
     random: Math.random,
     logger,

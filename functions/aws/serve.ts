@@ -13,6 +13,8 @@ export type Handler<E, R> = (event: E, context: Context) => Promise<R> | R;
 export interface ServeOptions<E> {
   /** The job that an event is about; default: it is about none, or about many. */
   jobIdOf?(event: E): string | undefined;
+  /** Names of errors that are answers, by which the lifecycle goes on: no failures in the log. Default: none. */
+  answers?: readonly string[];
 }
 
 /** A function's own handler, which middy types by what it may be called with, as one that is called here. */
@@ -70,7 +72,9 @@ export function serve<E, R>(build: (base: Base) => Promise<Handler<E, R>>, optio
       });
     } catch (thrown) {
       const error = asLongshoreError(thrown);
-      logger.error({ failure: error }, "an invocation failed");
+      if (options.answers?.includes(error.name))
+        logger.info({ answer: error.name }, "an invocation answers by an error");
+      else logger.error({ failure: error }, "an invocation failed");
       throw told(error);
     } finally {
       work.end();

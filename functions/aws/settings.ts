@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { LongshoreError, type Violation } from "../../engine/errors.ts";
 
 /** The runtimes that a deployed home can offer, in the order in which it prefers them. */

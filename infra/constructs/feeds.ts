@@ -5,7 +5,7 @@ import { SqsDlq } from "aws-cdk-lib/aws-lambda-event-sources";
 import type { LongshoreFunction } from "./function.ts";
 import { acknowledge } from "./nag.ts";
 
-/** The events that drive the lifecycle; `engine/operations/drive.ts` knows the same. */
+/** The events that drive the lifecycle; `engine/states.ts` knows the same. */
 const DRIVING = [
   "SUBMITTED",
   "CANCEL_REQUESTED",

@@ -75,7 +75,8 @@ function makeTable(scope: Construct, removalPolicy: RemovalPolicy): ITable {
       indexName: index,
       partitionKey: text(`${index}pk`),
       sortKey: text(`${index}sk`),
-      projectionType: ProjectionType.ALL,
+      // Only keys: what an index holds beside them would be written anew with every change of a job (docs/adr/0016).
+      projectionType: ProjectionType.KEYS_ONLY,
     });
   }
   // Its type leaves open whether it has a stream, in words that the interface's does not take.

@@ -50,7 +50,9 @@ export function eventGaps(data: string): { jobs: number; faults: string[] } {
   try {
     const rows = ledger
       .prepare(
-        `SELECT pk, count(*) AS events, max(CAST(substr(sk, 7) AS INTEGER)) AS last FROM items
+        // An item of events has the key of its last one, and holds those that were committed with it before.
+        `SELECT pk, sum(1 + coalesce(json_array_length(body, '$.earlier'), 0)) AS events,
+           max(CAST(substr(sk, 7) AS INTEGER)) AS last FROM items
          WHERE pk LIKE 'JOB#%' AND sk LIKE 'EVENT#%' GROUP BY pk`,
       )
       .all();

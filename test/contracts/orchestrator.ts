@@ -7,7 +7,7 @@ export interface RunPayload extends ExecutionInput {
 }
 
 export interface FinalizePayload {
-  step: "finalize" | "requeue";
+  step: "finalize" | "delay" | "requeue";
   input: ExecutionInput & { failure?: { Error: string } };
 }
 
@@ -42,7 +42,14 @@ export const executionInput = (patch: Partial<ExecutionInput> = {}): ExecutionIn
   runSeconds: 100,
   ...patch,
 });
-export const NO_RETRY = { retry: false, delaySeconds: 0 };
+/** What *Finalize* answers at a job's end. */
+export const NO_RETRY = null;
+
+/** A handler of *Finalize* and *Delay* for an attempt that is followed by another one after so many seconds. */
+export async function retryAfter(delaySeconds: number, { step }: FinalizePayload): Promise<{ delaySeconds: number }> {
+  if (step === "delay") return { delaySeconds };
+  throw Object.assign(new Error("another attempt is due"), { name: "RetryDue" });
+}
 
 /** Handlers that do nothing and remember their calls; each may be replaced. */
 export function recordingHandlers() {
@@ -110,10 +117,10 @@ export function orchestratorContract(
       return await handlers.dispatches(1);
     }
 
-    it("runs a happy life in four states", async () => {
+    it("runs a happy life in two states", async () => {
       const { token } = await started();
       expect(await under.orchestrator.complete(token)).toBe(true);
-      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize"]);
       expect(handlers.finalized).toEqual([{ step: "finalize", input: executionInput() }]);
     });
 
@@ -135,7 +142,7 @@ export function orchestratorContract(
       const [a, b] = handlers.dispatched.map(({ token }) => token);
       expect(a).not.toBe(b);
       await under.orchestrator.complete(a ?? "");
-      expect(await under.ended("a")).toHaveLength(4);
+      expect(await under.ended("a")).toHaveLength(2);
       expect(await under.orchestrator.isRunning("b")).toBe(true);
     });
 
@@ -180,7 +187,7 @@ export function orchestratorContract(
     early("goes on when the token is completed inside the dispatch itself", async () => {
       handlers.onDispatch = async ({ token }) => expect(await under.orchestrator.complete(token)).toBe(true);
       await under.orchestrator.start("e", executionInput());
-      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize"]);
     });
 
     timed("does not go on when the dispatch has ended, only when its token is completed", async () => {
@@ -200,7 +207,7 @@ export function orchestratorContract(
       await under.pass(10);
       const { token } = await handlers.dispatches(3);
       expect(await under.orchestrator.complete(token)).toBe(true);
-      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize"]);
       expect(handlers.finalized[0]?.input).not.toHaveProperty("failure");
     });
 
@@ -221,7 +228,7 @@ export function orchestratorContract(
       await under.pass(30);
       await isBack;
       expect(await under.orchestrator.complete(handlers.dispatched.at(-1)?.token ?? "")).toBe(true);
-      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize"]);
       expect(handlers.finalized[0]?.input).not.toHaveProperty("failure");
     });
 
@@ -231,7 +238,7 @@ export function orchestratorContract(
       };
       await under.orchestrator.start("e", executionInput());
       await under.pass(60);
-      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize"]);
       expect(handlers.dispatched).toHaveLength(5);
       expect(handlers.finalized).toEqual([
         { step: "finalize", input: { ...executionInput(), failure: expect.objectContaining({ Error: "TypeError" }) } },
@@ -243,7 +250,7 @@ export function orchestratorContract(
       await under.pass(29);
       expect(handlers.finalized).toEqual([]);
       await under.pass(2);
-      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize"]);
       expect(handlers.finalized[0]?.input.failure).toMatchObject({ Error: "States.Timeout" });
       expect(handlers.dispatched).toHaveLength(1);
       expect(await under.orchestrator.complete(token)).toBe(false);
@@ -280,7 +287,7 @@ export function orchestratorContract(
       await under.pass(2_003_000);
       expect(handlers.finalized).toEqual([]);
       await under.orchestrator.complete(token);
-      expect(await under.ended("e")).toHaveLength(4);
+      expect(await under.ended("e")).toHaveLength(2);
     });
 
     timed("tries a failed finalize again until it works", async () => {
@@ -292,7 +299,7 @@ export function orchestratorContract(
       const { token } = await started();
       await under.orchestrator.complete(token);
       await under.pass(120);
-      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Done"]);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize"]);
       expect(handlers.finalized).toHaveLength(6);
     });
 
@@ -309,14 +316,15 @@ export function orchestratorContract(
     });
 
     const requeues = async (delaySeconds: number, before: (seconds: number) => Promise<void>): Promise<void> => {
-      handlers.onFinalize = async ({ step }) => (step === "finalize" ? { retry: true, delaySeconds } : null);
+      handlers.onFinalize = async (payload) => (payload.step === "requeue" ? null : retryAfter(delaySeconds, payload));
       const { token } = await started();
       await under.orchestrator.complete(token);
       await before(delaySeconds - 0.5);
       await under.pass(1);
-      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Verdict", "Backoff", "Requeue"]);
+      expect(await under.ended("e")).toEqual(["Run", "Finalize", "Delay", "Backoff", "Requeue"]);
       expect(handlers.finalized.map(({ step, input }) => [step, input.jobId, input.attempt])).toEqual([
         ["finalize", JOB, 1],
+        ["delay", JOB, 1],
         ["requeue", JOB, 1],
       ]);
     };
@@ -325,15 +333,15 @@ export function orchestratorContract(
       timed(`does not requeue before ${delaySeconds} s`, () =>
         requeues(delaySeconds, async (seconds) => {
           await under.pass(seconds);
-          expect(handlers.finalized.map(({ step }) => step)).toEqual(["finalize"]);
+          expect(handlers.finalized.map(({ step }) => step)).toEqual(["finalize", "delay"]);
         }),
       );
     }
 
     it("tries a failed requeue again", async () => {
       let fails = 2;
-      handlers.onFinalize = async ({ step }) => {
-        if (step === "finalize") return { retry: true, delaySeconds: 1 };
+      handlers.onFinalize = async (payload) => {
+        if (payload.step !== "requeue") return await retryAfter(1, payload);
         if (fails-- > 0) throw new Error("the resource is still there");
         return null;
       };
@@ -341,7 +349,13 @@ export function orchestratorContract(
       await under.orchestrator.complete(token);
       await under.pass(30);
       expect((await under.ended("e")).at(-1)).toBe("Requeue");
-      expect(handlers.finalized.map(({ step }) => step)).toEqual(["finalize", "requeue", "requeue", "requeue"]);
+      expect(handlers.finalized.map(({ step }) => step)).toEqual([
+        "finalize",
+        "delay",
+        "requeue",
+        "requeue",
+        "requeue",
+      ]);
     });
 
     early("runs a hundred executions side by side", async () => {
@@ -349,7 +363,7 @@ export function orchestratorContract(
       const names = Array.from({ length: 100 }, (_, n) => `e${n}`);
       await Promise.all(names.map((execution) => under.orchestrator.start(execution, executionInput())));
       const lives = await Promise.all(names.map((execution) => under.ended(execution)));
-      expect(new Set(lives.map((states) => states.join(" ")))).toEqual(new Set(["Run Finalize Verdict Done"]));
+      expect(new Set(lives.map((states) => states.join(" ")))).toEqual(new Set(["Run Finalize"]));
     });
   });
 }

@@ -1,4 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
+import { eventsOf } from "../../engine/ledger/items.ts";
+import type { Item } from "../../engine/ports/table.ts";
 
 /** One event of the ledger of a home on this machine, as it was committed. */
 export interface Committed {
@@ -12,12 +14,10 @@ export interface Committed {
 export function history(ledgerFile: string): Committed[] {
   const ledger = new DatabaseSync(ledgerFile, { readOnly: true, timeout: 5_000 });
   try {
-    // An event is never written twice, and SQLite gives a new row a number above all that there are.
+    // No event is ever written twice, and SQLite gives a new row a number above all that there are.
     const rows = ledger.prepare("SELECT body FROM items WHERE pk LIKE 'JOB#%' AND sk LIKE 'EVENT#%' ORDER BY rowid");
-    return rows.all().map(({ body }) => {
-      const { jobId, type, at } = JSON.parse(String(body)) as { jobId: string; type: string; at: string };
-      return { jobId, type, atMs: Date.parse(at) };
-    });
+    const events = rows.all().flatMap(({ body }) => eventsOf(JSON.parse(String(body)) as Item));
+    return events.map(({ jobId, type, at }) => ({ jobId, type, atMs: Date.parse(at) }));
   } finally {
     ledger.close();
   }

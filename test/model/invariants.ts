@@ -1,3 +1,4 @@
+import { eventsOf } from "../../engine/ledger/items.ts";
 import { concurrencyKey } from "../../engine/ledger/keys.ts";
 import { type LedgerLimits, shardBound } from "../../engine/ledger/ledger.ts";
 import type { AttemptRecord, EventRecord, JobRecord } from "../../engine/ledger/records.ts";
@@ -151,7 +152,8 @@ export function createInvariants(limits: LedgerLimits, table: () => MemoryTable,
       fail(`${event.jobId}: ${event.type} after its end`);
   }
 
-  function checkAttempt(before: AttemptRecord | undefined, after: AttemptRecord, item: Item): void {
+  type Stopped = Partial<Pick<AttemptRecord, "stop">> & Pick<AttemptRecord, "attempt">;
+  function checkAttempt(before: Stopped | undefined, after: Stopped, item: Item): void {
     if (after.stop !== "timeout" || before?.stop === "timeout") return;
     const job = recordOf<JobRecord | undefined>(table().peek({ pk: item.pk, sk: "JOB" }) as Item);
     const admitted = jobs.get(job?.jobId ?? "")?.events.findLast(({ type }) => type === "ADMITTED");
@@ -176,9 +178,10 @@ export function createInvariants(limits: LedgerLimits, table: () => MemoryTable,
       const events = new Map<string, EventRecord[]>();
       for (const { before, after } of writes) {
         if (after === undefined || !after.sk.startsWith("EVENT#") || !after.pk.startsWith("JOB#")) continue;
-        const event = recordOf<EventRecord>(after);
-        if (before !== undefined) fail(`${event.jobId}: event ${event.seq} was written twice`);
-        events.set(event.jobId, [...(events.get(event.jobId) ?? []), event]);
+        for (const event of eventsOf(after)) {
+          if (before !== undefined) fail(`${event.jobId}: event ${event.seq} was written twice`);
+          events.set(event.jobId, [...(events.get(event.jobId) ?? []), event]);
+        }
       }
       for (const { change, before, after } of writes) {
         const item = after ?? before;
@@ -199,6 +202,7 @@ export function createInvariants(limits: LedgerLimits, table: () => MemoryTable,
         const was = before === undefined ? undefined : recordOf<JobRecord>(before);
         const is = after === undefined ? undefined : recordOf<JobRecord>(after);
         counters.jobChanged(was, is, touch);
+        if (is?.underWay !== undefined) checkAttempt(was?.underWay, is.underWay, item);
         if (is === undefined) {
           fail(`${was?.jobId} was deleted`);
         } else if (was === undefined) {

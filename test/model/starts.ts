@@ -1,5 +1,6 @@
 import { attemptKey, jobKey } from "../../engine/ledger/keys.ts";
 import type { AttemptRecord, JobRecord } from "../../engine/ledger/records.ts";
+import { currentAttempt } from "../../engine/ledger/under-way.ts";
 import type { MemoryTable, Write } from "../lab/memory-table.ts";
 import type { Invariants } from "./invariants.ts";
 import type { Place, Start } from "./runtime.ts";
@@ -19,8 +20,9 @@ export function createStarts({ table, invariants, places }: StartsOptions): (sta
     if (started.has(name)) fail("twice");
     started.add(name);
     const job = table.peek(jobKey(jobId)) as unknown as JobRecord | undefined;
-    const record = table.peek(attemptKey(jobId, attempt)) as unknown as AttemptRecord | undefined;
+    const stored = table.peek(attemptKey(jobId, attempt)) as unknown as AttemptRecord | undefined;
     if (job === undefined) return fail("for a job that nobody knows");
+    const record = currentAttempt(job, stored ?? null) ?? undefined;
     if (record?.token === undefined) fail("before its token was stored");
     if (job.attempt !== attempt) return fail(`when attempt ${job.attempt} was the current one`);
     if (job.status !== "RUNNING" || job.slotShard === null) fail(`for a job that was ${job.status}`);

@@ -4,7 +4,7 @@ import type { Sim } from "./sim.ts";
 
 /** What `functions/lifecycle.asl.json` uses of the Amazon States Language. */
 interface State {
-  Type: "Task" | "Choice" | "Wait" | "Succeed";
+  Type: "Task" | "Wait";
   Resource?: string;
   Parameters?: { FunctionName: string; Payload: Record<string, unknown> };
   TimeoutSeconds?: number;
@@ -13,8 +13,6 @@ interface State {
   ResultPath?: string | null;
   Retry?: Retrier[];
   Catch?: { ErrorEquals: string[]; ResultPath: string; Next: string }[];
-  Choices?: { Variable: string; BooleanEquals: boolean; Next: string }[];
-  Default?: string;
   SecondsPath?: string;
   Next?: string;
   End?: boolean;
@@ -22,8 +20,8 @@ interface State {
 
 interface Retrier {
   ErrorEquals: string[];
-  IntervalSeconds: number;
-  BackoffRate: number;
+  IntervalSeconds?: number;
+  BackoffRate?: number;
   MaxDelaySeconds?: number;
   MaxAttempts: number;
 }
@@ -94,15 +92,9 @@ export function createStateMachine({ definition, sim, invoke, durable, patience 
     data: Data,
   ): Promise<{ data: Data; next: string | undefined }> {
     switch (state.Type) {
-      case "Succeed":
-        return { data, next: undefined };
       case "Wait":
         await sim.sleep(Number(at(data, state.SecondsPath ?? "")) * 1000);
         return { data, next: state.Next };
-      case "Choice": {
-        const choice = state.Choices?.find(({ Variable, BooleanEquals }) => at(data, Variable) === BooleanEquals);
-        return { data, next: choice?.Next ?? state.Default };
-      }
       case "Task":
         return await task(execution, state, data);
     }
@@ -121,10 +113,11 @@ export function createStateMachine({ definition, sim, invoke, durable, patience 
         return { data: withResult(data, state, result), next: state.End ? undefined : state.Next };
       } catch (thrown) {
         if (execution.gone) return { data, next: undefined };
-        const error = thrown instanceof TaskError ? thrown.error : "Error";
+        const error = thrown instanceof TaskError ? thrown.error : (thrown as Error).name;
         const retrier = state.Retry?.find(({ ErrorEquals }) => matches(ErrorEquals, error));
         if (retrier !== undefined && tries < Math.floor(retrier.MaxAttempts * patience)) {
-          const seconds = retrier.IntervalSeconds * retrier.BackoffRate ** tries;
+          const { IntervalSeconds = 1, BackoffRate = 2 } = retrier;
+          const seconds = IntervalSeconds * BackoffRate ** tries;
           await sim.sleep(Math.min(seconds, retrier.MaxDelaySeconds ?? seconds) * 1000);
           continue;
         }

@@ -108,7 +108,8 @@ export function openWorld(setting: Setting): World {
   const places = RUNTIMES.map((name) => createPlace({ name, sim, ownership, maxConcurrent, onStart }));
   const failures: string[] = [];
   const noted = <T>(work: Promise<T>): Promise<T> => {
-    work.catch((error: unknown) => failures.push(String(error)));
+    // That another attempt is due is an answer of Finalize, not a failure.
+    work.catch((error: Error) => error.name === "RetryDue" || failures.push(String(error)));
     return work;
   };
   const task = (functionName: string, payload: unknown) =>

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { isJobId, type JobId } from "../../../engine/ids.ts";
 import type { ExternalRef, RuntimeStatus } from "../../../engine/ports/runtime.ts";
 import { identityOf } from "./names.ts";

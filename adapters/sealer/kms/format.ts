@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import { LongshoreError } from "../../../engine/errors.ts";
 
-const FORMAT = 1;
+/** What the sealed bytes are: the text itself, or the text deflated. */
+const PLAIN = 1;
+const DEFLATED = 2;
 const SUM_BYTES = 8;
 const LENGTH_BYTES = 2;
 const HEAD_BYTES = 1 + SUM_BYTES + LENGTH_BYTES;
@@ -11,6 +13,8 @@ export const TAG_BYTES = 16;
 
 /** What a sealed text is made of. */
 export interface Envelope {
+  /** The text was deflated before it was encrypted. */
+  deflated: boolean;
   /** The data key, encrypted by KMS. */
   wrapped: Uint8Array;
   nonce: Uint8Array;
@@ -23,23 +27,24 @@ export interface Envelope {
  * ciphertext, tag (16). The checksum is of all that follows; it is no protection, the tag is: it lets what was cut or
  * damaged be refused without asking KMS.
  */
-export function pack({ wrapped, nonce, ciphertext, tag }: Envelope): Uint8Array {
+export function pack({ deflated, wrapped, nonce, ciphertext, tag }: Envelope): Uint8Array {
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeUInt16BE(wrapped.length);
   const rest = Buffer.concat([length, wrapped, nonce, ciphertext, tag]);
-  return Buffer.concat([Buffer.of(FORMAT), checksum(rest), rest]);
+  return Buffer.concat([Buffer.of(deflated ? DEFLATED : PLAIN), checksum(rest), rest]);
 }
 
 /** The parts of a sealed text. @throws LongshoreError UNKNOWN when it was altered, cut, or is none. */
 export function unpack(sealed: Uint8Array): Envelope {
   const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength);
   if (bytes.length < HEAD_BYTES + NONCE_BYTES + TAG_BYTES) throw refused("were cut");
-  if (bytes[0] !== FORMAT) throw refused("have an unknown format");
+  if (bytes[0] !== PLAIN && bytes[0] !== DEFLATED) throw refused("have an unknown format");
   if (!checksum(bytes.subarray(1 + SUM_BYTES)).equals(bytes.subarray(1, 1 + SUM_BYTES))) throw refused("were altered");
   const nonceAt = HEAD_BYTES + bytes.readUInt16BE(1 + SUM_BYTES);
   const tagAt = bytes.length - TAG_BYTES;
   if (nonceAt + NONCE_BYTES > tagAt) throw refused("were altered");
   return {
+    deflated: bytes[0] === DEFLATED,
     wrapped: bytes.subarray(HEAD_BYTES, nonceAt),
     nonce: bytes.subarray(nonceAt, nonceAt + NONCE_BYTES),
     ciphertext: bytes.subarray(nonceAt + NONCE_BYTES, tagAt),

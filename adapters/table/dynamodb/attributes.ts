@@ -11,7 +11,50 @@ export const INDEX_KEYS = {
   index2: { pk: "index2pk", sk: "index2sk" },
 } as const;
 
-const RESERVED: ReadonlySet<string> = new Set(Object.values(INDEX_KEYS).flatMap(({ pk, sk }) => [pk, sk]));
+/**
+ * What the long names of jobs and attempts are stored as: DynamoDB counts an item's names with it, and a write costs by the
+ * KiB that the item has begun. What was given to a name stays with it, and is never given to another: items are stored so.
+ */
+const SHORT: Readonly<Record<string, string>> = {
+  attempt: "~a",
+  maxAttempts: "~b",
+  runtime: "~c",
+  externalRef: "~d",
+  externalName: "~e",
+  createdAt: "~f",
+  startedAt: "~g",
+  finishedAt: "~h",
+  exitCode: "~i",
+  labels: "~j",
+  priority: "~k",
+  submittedBy: "~l",
+  retryOf: "~m",
+  specHash: "~n",
+  cancelRequestedAt: "~o",
+  lastHeartbeatAt: "~p",
+  version: "~q",
+  generation: "~r",
+  queueShard: "~s",
+  slotShard: "~t",
+  concurrencyKey: "~u",
+  parked: "~v",
+  timeoutSeconds: "~w",
+  stopGraceSeconds: "~x",
+  cleanup: "~y",
+  cleanupPending: "~z",
+  retryAt: "~A",
+  dispatchedAt: "~B",
+  deadlineAt: "~C",
+  logBase: "~D",
+  logLines: "~E",
+  underWay: "~F",
+  refusals: "~G",
+  masked: "~H",
+};
+const LONG: ReadonlyMap<string, string> = new Map(Object.entries(SHORT).map(([name, short]) => [short, name]));
+
+const INDEX_ATTRIBUTES: ReadonlySet<string> = new Set(Object.values(INDEX_KEYS).flatMap(({ pk, sk }) => [pk, sk]));
+const RESERVED: ReadonlySet<string> = new Set([...INDEX_ATTRIBUTES, ...LONG.keys()]);
 
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 const MAX_PK_BYTES = 2048;
@@ -63,13 +106,13 @@ export function encodeAttribute(name: string, value: unknown): [name: string, va
       [INDEX_KEYS[name].sk, { S: key.sk }],
     ];
   }
-  return [[checkName(name), encode(name === "ttl" ? checkTtl(value) : value)]];
+  return [[storedName(name), encode(name === "ttl" ? checkTtl(value) : value)]];
 }
 
-/** @throws LongshoreError INTERNAL for the names that DynamoDB or this layout cannot have. */
-export function checkName(name: string): string {
+/** What an attribute is called where it is stored. @throws LongshoreError INTERNAL for names that cannot be had. */
+export function storedName(name: string): string {
   if (name === "" || RESERVED.has(name)) throw misuse(`no attribute can have the name "${name}"`);
-  return name;
+  return Object.hasOwn(SHORT, name) ? (SHORT[name] as string) : name;
 }
 
 /** An item as it is stored. @throws LongshoreError INTERNAL for a bad key, index key, ttl, name or value. */
@@ -100,7 +143,8 @@ export function decodeItem(stored: Stored): Item {
     if (stored[pk] !== undefined) item[index] = { pk: textOf(stored[pk]), sk: textOf(stored[sk]) };
   }
   for (const [name, value] of Object.entries(stored)) {
-    if (name !== "pk" && name !== "sk" && !RESERVED.has(name)) item[name] = decode(value);
+    if (name === "pk" || name === "sk" || INDEX_ATTRIBUTES.has(name)) continue;
+    item[LONG.get(name) ?? name] = decode(value);
   }
   return item;
 }

@@ -30,6 +30,8 @@ import { verdictOf, writeOf } from "./spec.ts";
 const BUSY_FOR_MS = 5_000;
 const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 500;
+/** Keys of one BatchGetItem at most. */
+const MAX_KEYS = 100;
 
 export interface DynamodbTableOptions {
   /** The table's name; it has the keys `pk` and `sk`, the time to live `ttl`, and the indexes `index1` and `index2`. */
@@ -47,7 +49,9 @@ export interface DynamodbTableOptions {
 /**
  * The table on DynamoDB. Every commit is one TransactWriteItems, also of a single change: only a transaction has a token
  * by which a retry whose first answer was lost is not done twice (docs/adr/0011). Reads by the item's own key are
- * consistent; the indexes lag behind. After `close` nothing is taken, and a client made here is ended.
+ * consistent; the indexes lag behind. They hold keys only (docs/adr/0016): what is found by one is read from the table as
+ * it is then, and left out when it has another place by then. After `close` nothing is taken, and a client made here is
+ * ended.
  */
 export function createDynamodbTable(options: DynamodbTableOptions): Table {
   const { table, busyForMs = BUSY_FOR_MS, wait = delay, random = Math.random } = options;
@@ -90,39 +94,57 @@ export function createDynamodbTable(options: DynamodbTableOptions): Table {
         ...(last === undefined ? {} : { ExclusiveStartKey: last }),
       };
       const page = await calling("querying the table", () => client.send(new QueryCommand(input)));
-      const read = (page.Items ?? []).map(decodeItem);
+      const found = (page.Items ?? []).map(decodeItem);
+      const read = asked.index === undefined ? found : await behind(asked.index, found);
       items.push(...read.filter((item) => !plan.dropped.has(sortKey(item))));
       last = page.LastEvaluatedKey;
     } while (last !== undefined && items.length < limit);
     return last === undefined ? { items } : { items, cursor: cursorAfter(asked, decodeItem(last)) };
   };
 
+  /** The items behind an index's entries, without those that have left their places. */
+  const behind = async (index: "index1" | "index2", entries: Item[]): Promise<Item[]> => {
+    const items = await readAll(new Map(entries.entries()));
+    return entries.flatMap((entry, at) => {
+      const item = items.get(at);
+      const [was, is] = [entry[index], item?.[index]];
+      return item !== undefined && was?.pk === is?.pk && was?.sk === is?.sk ? [item] : [];
+    });
+  };
+
   /** The items behind the keys, by position. */
   const readAll = async (keys: ReadonlyMap<number, Key>): Promise<Map<number, Item>> => {
-    const found = new Map<string, Item>();
-    let rest = [...keys.values()].map(encodeKey);
-    let waitedMs = 0;
-    for (let pauseMs = FIRST_PAUSE_MS; rest.length > 0; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
-      if (waitedMs >= busyForMs)
-        throw new LongshoreError("UNAVAILABLE", "the table leaves items unread: it is throttled");
-      const command = new BatchGetItemCommand({ RequestItems: { [table]: { Keys: rest, ConsistentRead: true } } });
-      const answer = await calling("reading items of the table", () => client.send(command));
-      for (const stored of answer.Responses?.[table] ?? []) {
-        const item = decodeItem(stored);
-        found.set(identityOf(item), item);
-      }
-      rest = answer.UnprocessedKeys?.[table]?.Keys ?? [];
-      if (rest.length === 0) break;
-      const pause = pauseMs * random();
-      waitedMs += pause;
-      await wait(pause);
-    }
+    const all = [...keys.values()].map(encodeKey);
+    const chunks = Array.from({ length: Math.ceil(all.length / MAX_KEYS) }, (_, n) =>
+      all.slice(n * MAX_KEYS, (n + 1) * MAX_KEYS),
+    );
+    const found = new Map((await Promise.all(chunks.map(readSome))).flat().map((item) => [identityOf(item), item]));
     return new Map(
       [...keys].flatMap(([at, key]) => {
         const item = found.get(identityOf(key));
         return item === undefined ? [] : [[at, item] as const];
       }),
     );
+  };
+
+  /** The items behind at most MAX_KEYS keys. */
+  const readSome = async (keys: Stored[]): Promise<Item[]> => {
+    const found: Item[] = [];
+    let rest = keys;
+    let waitedMs = 0;
+    for (let pauseMs = FIRST_PAUSE_MS; rest.length > 0; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+      if (waitedMs >= busyForMs)
+        throw new LongshoreError("UNAVAILABLE", "the table leaves items unread: it is throttled");
+      const command = new BatchGetItemCommand({ RequestItems: { [table]: { Keys: rest, ConsistentRead: true } } });
+      const answer = await calling("reading items of the table", () => client.send(command));
+      found.push(...(answer.Responses?.[table] ?? []).map(decodeItem));
+      rest = answer.UnprocessedKeys?.[table]?.Keys ?? [];
+      if (rest.length === 0) break;
+      const pause = pauseMs * random();
+      waitedMs += pause;
+      await wait(pause);
+    }
+    return found;
   };
 
   const conflict = async (

@@ -2,7 +2,6 @@ import type { AttributeValue, CancellationReason, TransactWriteItem } from "@aws
 import type { Change, Guard, Item } from "../../../engine/ports/table.ts";
 import { misuse } from "../../../engine/table/changes.ts";
 import {
-  checkName,
   decodeItem,
   encode,
   encodeAttribute,
@@ -11,6 +10,7 @@ import {
   INDEX_KEYS,
   isIndex,
   type Stored,
+  storedName,
 } from "./attributes.ts";
 
 /** An attribute that no item has: removing it changes nothing, but makes an item that is missing. */
@@ -54,10 +54,10 @@ function conditionOf(guard: Guard | undefined, held: Placeholders): string | und
     all.push(`attribute_${guard.exists ? "" : "not_"}exists(${held.name("pk")})`);
   }
   for (const [name, value] of Object.entries(guard?.equals ?? {})) {
-    all.push(`${held.name(checkName(name))} = ${held.value(encode(value))}`);
+    all.push(`${held.name(storedName(name))} = ${held.value(encode(value))}`);
   }
   for (const [name, bound] of Object.entries(guard?.atMost ?? {})) {
-    const attribute = held.name(checkName(name));
+    const attribute = held.name(storedName(name));
     const within = `${attribute} <= ${held.value(encode(bound))}`;
     const number = `(attribute_type(${attribute}, ${held.value({ S: "N" })}) AND ${within})`;
     all.push(bound < 0 ? number : `(attribute_not_exists(${attribute}) OR ${number})`);
@@ -69,13 +69,13 @@ function updateOf(change: Change & { kind: "patch" }, held: Placeholders): strin
   const set = Object.entries(change.set ?? {}).flatMap(([name, value]) => encodeAttribute(name, value));
   const add = Object.entries(change.add ?? {});
   const remove = (change.remove ?? []).flatMap((name) =>
-    isIndex(name) ? Object.values(INDEX_KEYS[name]) : [checkName(name)],
+    isIndex(name) ? Object.values(INDEX_KEYS[name]) : [storedName(name)],
   );
   for (const [name] of add) if (isIndex(name)) throw misuse(`cannot add to attribute ${name}: it is no number`);
   if (set.length + add.length + remove.length === 0) remove.push(NOTHING);
   const parts = [
     ["SET", set.map(([name, value]) => `${held.name(name)} = ${held.value(value)}`)],
-    ["ADD", add.map(([name, delta]) => `${held.name(checkName(name))} ${held.value(encode(delta))}`)],
+    ["ADD", add.map(([name, delta]) => `${held.name(storedName(name))} ${held.value(encode(delta))}`)],
     ["REMOVE", remove.map((name) => held.name(name))],
   ] as const;
   return parts.flatMap(([verb, terms]) => (terms.length === 0 ? [] : [`${verb} ${terms.join(", ")}`])).join(" ");

@@ -10,6 +10,7 @@ import {
   orchestratorContract,
   type RunPayload,
   recordingHandlers,
+  retryAfter,
 } from "../../contracts/orchestrator.ts";
 
 const definition = JSON.parse(readFileSync("functions/lifecycle.asl.json", "utf8"));
@@ -124,21 +125,21 @@ describe("asl: close", () => {
     await under.pass(1);
     expect(closed).not.toHaveBeenCalled();
     if (how === "fails") finalize.reject(new Error("the table is closed"));
-    else finalize.resolve({ retry: true, delaySeconds: 60 });
+    else finalize.resolve(NO_RETRY);
     await closing;
     await under.pass(5_000);
     expect(handlers.finalized).toHaveLength(1);
   });
 
   test("with an execution between two attempts", async () => {
-    handlers.onFinalize = async () => ({ retry: true, delaySeconds: 60 });
+    handlers.onFinalize = (payload) => retryAfter(60, payload);
     const { token } = await start();
     await under.orchestrator.complete(token);
     await under.pass(30);
     expect(vi.getTimerCount()).toBe(1);
     await under.orchestrator.close();
     await under.pass(100);
-    expect(handlers.finalized.map(({ step }) => step)).toEqual(["finalize"]);
+    expect(handlers.finalized.map(({ step }) => step)).toEqual(["finalize", "delay"]);
   });
 
   test("twice, and nothing starts afterwards", async () => {

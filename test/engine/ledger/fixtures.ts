@@ -2,7 +2,7 @@ import { createSqliteTable, type SqliteTable } from "../../../adapters/table/sql
 import { type JobId, mintedAt, mintJobId } from "../../../engine/ids.ts";
 import { accept, type Submission } from "../../../engine/ledger/accept.ts";
 import { submittedEvent } from "../../../engine/ledger/batch.ts";
-import { recordOf } from "../../../engine/ledger/items.ts";
+import { eventsOf, recordOf } from "../../../engine/ledger/items.ts";
 import {
   concurrencyKey,
   LIST_SHARDS,
@@ -93,7 +93,7 @@ export async function everyJob(table: Table, month = "2026-03"): Promise<JobReco
 
 export async function everyEvent(table: Table, jobId: string): Promise<EventRecord[]> {
   const items = await everyItem(table, { pk: `JOB#${jobId}`, sk: { prefix: "EVENT#" } });
-  return items.map((item) => recordOf<EventRecord>(item));
+  return items.flatMap(eventsOf);
 }
 
 export interface Counters {

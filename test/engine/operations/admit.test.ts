@@ -152,15 +152,18 @@ describe("lanes", () => {
     await expectTrueCounters();
   });
 
-  test("that nobody uses any more are forgotten, and counted again when they are back", async () => {
+  test("that nobody uses any more are forgotten but for the default one, and counted again when they are back", async () => {
+    await acceptMany(1, { lane: "default" });
+    await pump();
+    await served(1);
     await acceptMany(1, { lane: "a" });
     await pump();
     expect(await served(1)).toEqual(["a"]);
     const lanes = async () => (await world.ledger.table.query({ pk: "LANES#stub#0" })).items.map(({ sk }) => sk);
-    expect(await lanes()).toEqual(["a"]);
+    expect(await lanes()).toEqual(["a", "default"]);
     world.ledger.nowMs += 61_000;
     await admitWaiting(world.ctx, "stub");
-    expect(await lanes()).toEqual([]);
+    expect(await lanes()).toEqual(["default"]);
     await acceptMany(2, { lane: "a" });
     await pump();
     expect(await running()).toHaveLength(2);

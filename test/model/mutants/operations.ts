@@ -113,8 +113,9 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
   {
     name: "bus-skips-what-it-refused",
     breaks: "an event that the bus did not take is not sent again",
-    search: 'return events.filter((_, i) => failed.has(entries[i]?.id ?? "")).map(({ position }) => position);',
-    replace: "return failed.size > events.length ? [0] : [];",
+    search:
+      'return [...new Set(told.filter((_, i) => failed.has(entries[i]?.id ?? "")).map(({ position }) => position))];',
+    replace: "return failed.size > told.length ? [0] : [];",
   },
   {
     name: "token-not-completed",

@@ -18,7 +18,7 @@ export async function makeTable(client: DynamoDBClient, name: string): Promise<s
       GlobalSecondaryIndexes: indexes.map(([IndexName, key]) => ({
         IndexName,
         KeySchema: keys(key),
-        Projection: { ProjectionType: "ALL" },
+        Projection: { ProjectionType: "KEYS_ONLY" },
       })),
       StreamSpecification: { StreamEnabled: true, StreamViewType: "NEW_AND_OLD_IMAGES" },
     }),
