@@ -1,3 +1,6 @@
+import { mkdtempDisposable } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { CloudFormationClient, DescribeStacksCommand } from "@aws-sdk/client-cloudformation";
 import { DynamoDBClient, paginateScan } from "@aws-sdk/client-dynamodb";
 import {
@@ -22,8 +25,17 @@ import type { Job, JobEvent, Page } from "../scenarios/contract.ts";
 import { type LocalHome, startLocalHome } from "../scenarios/local-home.ts";
 import { DOCKER, dockerJob, stubJob } from "../scenarios/runtimes.ts";
 import { ecsLives } from "./ecs-lives.ts";
+import { synthesize } from "./template.ts";
 
 const BUS = "longshore-lab-bus";
+const CONTEXT = {
+  stage: "lab",
+  runtimes: "docker,stub,ecs",
+  dockerHost: "unix:///var/run/docker.sock",
+  inboundSources: "my.app",
+  logLevel: "debug",
+  data: "destroy",
+};
 const CANARY = "canary-6f1c9d0b7e";
 const SECRET = "canary-referenced-51ab";
 
@@ -35,16 +47,8 @@ const here: Target = { api: () => local.api() };
 
 describeWith("aws", "a home in AWS", () => {
   beforeAll(async () => {
-    const context = {
-      stage: "lab",
-      runtimes: "docker,stub,ecs",
-      dockerHost: "unix:///var/run/docker.sock",
-      inboundSources: "my.app",
-      logLevel: "debug",
-      data: "destroy",
-    };
     // Whichever of them fails, the other one is there to be ended.
-    const deploying = deployHome(context).catch((error: unknown) => error);
+    const deploying = deployHome(CONTEXT).catch((error: unknown) => error);
     local = await startLocalHome();
     const deployed = await deploying;
     if (deployed instanceof Error) throw deployed;
@@ -206,6 +210,23 @@ describeWith("aws", "a home in AWS", () => {
 
   describe("with a cluster of its own", () => ecsLives({ home: () => home, aws, invoke }));
 
+  it("has called, for each function, nothing that the function's role does not allow", async () => {
+    const calls = home.calls();
+    await using folder = await mkdtempDisposable(join(tmpdir(), "longshore-rights-"));
+    const { statementsOf } = synthesize(CONTEXT, { outdir: folder.path });
+    for (const [name, called] of calls) {
+      const allowed = statementsOf(name).flatMap(({ actions }) => actions);
+      const others = [...called].filter((action) => !TABLE.test(action) && !allowed.includes(action));
+      expect(others, name).toEqual([]);
+    }
+    // What it looks at is there: the calls of a launch and of a sweep.
+    expect([...(calls.get("Dispatch") ?? [])]).toEqual(expect.arrayContaining(["ecs:RunTask", "ssm:PutParameter"]));
+    expect([...(calls.get("Reconcile") ?? [])]).toEqual(expect.arrayContaining(["logs:DescribeLogStreams"]));
+    expect([...(calls.get("RuntimeEvents") ?? [])].filter((action) => !TABLE.test(action))).toEqual([
+      "states:SendTaskSuccess",
+    ]);
+  });
+
   describeWith("docker", "with an engine that its functions reach", () => {
     it("runs a container and keeps what it wrote, as the local home does", async () => {
       const spec = { ...DOCKER.talk(0), name: "life" };
@@ -272,6 +293,9 @@ describeWith("aws", "a home in AWS", () => {
     });
   });
 });
+
+/** Of the table's transactions IAM knows the parts only. */
+const TABLE = /^dynamodb:/;
 
 /** The CDK leaves out of a logical id what is neither letter nor digit. */
 function gatewayResponseId(type: string): string {

@@ -9,6 +9,7 @@ so) with any credentials. RUNNER is an address that runs functions, see lambda-r
 - A table's stream reaches its functions as Lambda delivers it: what was committed, in order, in batches, through the
   mapping's filters, again from the first failure on. A window for gathering is cut to a quarter of a second.
 - Rules of EventBridge deliver to functions and state machines.
+- Who calls what of the services that speak JSON is told on standard error, once each, as `CALL access-key service action`.
 """
 import base64, functools, hashlib, importlib.util, io, json, os, sys, tempfile, threading, time, urllib.request, zipfile
 from datetime import datetime, timezone
@@ -370,6 +371,27 @@ def event_of(mapping, record):
     dynamodb["ApproximateCreationDateTime"] = unix_time(dynamodb["ApproximateCreationDateTime"])
     return {**record, "dynamodb": dynamodb, "eventSourceARN": mapping.event_source_arn}
 
+
+# --- who calls what ---
+
+import re
+
+from moto.core.responses import BaseResponse
+
+_dispatch = BaseResponse._dispatch
+told = set()
+
+
+def dispatch(self, request, full_url, headers):
+    signed = re.search(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/", headers.get("Authorization", ""))
+    action = headers.get("X-Amz-Target", "").split(".")[-1]
+    if signed and action and (signed[1], signed[2], action) not in told:
+        told.add((signed[1], signed[2], action))
+        print("CALL", signed[1], signed[2], action, file=sys.stderr, flush=True)
+    return _dispatch(self, request, full_url, headers)
+
+
+BaseResponse._dispatch = dispatch
 
 if __name__ == "__main__":
     from moto.server import main

@@ -11,6 +11,8 @@ import { freePort } from "./registry.ts";
 const ROOT = join(import.meta.dirname, "../..");
 const START_LIMIT_MS = 60_000;
 const ACCOUNT = "123456789012";
+/** By the access key of a deployed function, which has the function's name in it. */
+const CALL = /^CALL lab\.\S+-home-(\w+?)Function[0-9A-F]{8}-\S+ (\S+) (\S+)$/gm;
 
 interface ClientSettings {
   endpoint: string;
@@ -35,6 +37,8 @@ export interface DeployedHome {
   runner: LambdaRunner;
   /** Settings for a client of this AWS. */
   client: ClientSettings;
+  /** What each function has called of the services that speak JSON, such as `ecs:RunTask`, by its logical id. */
+  calls(): Map<string, Set<string>>;
   /** What this AWS itself wrote to standard error. */
   complaints(): string;
   stop(): Promise<void>;
@@ -84,6 +88,7 @@ export async function deployHome(context: Record<string, string>): Promise<Deplo
     placeholders: account.placeholders().slice(told).sort(),
     runner,
     client,
+    calls: account.calls,
     complaints: account.complaints,
     stop: () => owned.disposeAsync(),
   };
@@ -108,6 +113,7 @@ function plain(logicalId: string): string {
 }
 
 interface Account {
+  calls(): Map<string, Set<string>>;
   placeholders(): string[];
   complaints(): string;
   stop(): Promise<void>;
@@ -135,10 +141,17 @@ async function startAccount(options: { port: number; runner: string; folder: str
   return {
     placeholders: () =>
       [...said.matchAll(/^PLACEHOLDER (\S+) (\S+)/gm)].map(([, type, name = ""]) => `${type} ${logicalIdIn(name)}`),
+    calls() {
+      const found = new Map<string, Set<string>>();
+      for (const [, name = "", service, action] of said.matchAll(CALL)) {
+        found.set(name, (found.get(name) ?? new Set()).add(`${service}:${action}`));
+      }
+      return found;
+    },
     complaints: () =>
       said
         .split("\n")
-        .filter((line) => !/" \d{3} -$|^PLACEHOLDER /.test(line))
+        .filter((line) => !/" \d{3} -$|^PLACEHOLDER |^CALL /.test(line))
         .join("\n"),
     stop,
   };
