@@ -25,8 +25,8 @@ interface DryRun {
 const ids = (page: Page<Job>) => page.items.map(({ jobId }) => jobId);
 const mark = () => `m-${randomUUID().slice(0, 8)}`;
 
-/** What concerns many jobs or none: lists, batches, dry runs, idempotency, runtimes, health. */
-export function collections(target: Target): void {
+/** What concerns many jobs or none: lists, batches, dry runs, idempotency, runtimes, health. `other`: a runtime beside the stub. */
+export function collections(target: Target, { other }: { other: string }): void {
   const list = async (query: string) => (await call<Page<Job>>(target, `/jobs?${query}`)).body;
 
   describe("the list of jobs", () => {
@@ -157,7 +157,7 @@ export function collections(target: Target): void {
       });
       const verdicts = new Map(dry.verdicts.map((verdict) => [verdict.runtime, verdict]));
       expect(verdicts.get("stub")).toEqual({ runtime: "stub", fits: true, reasons: [] });
-      expect(verdicts.get("process")).toMatchObject({ fits: false });
+      expect(verdicts.get(other)).toMatchObject({ fits: false });
       for (const { fits, reasons } of dry.verdicts) expect(fits).toBe(reasons.length === 0);
       expect((await list(`label=run:${run}`)).items).toEqual([]);
     });
@@ -242,7 +242,7 @@ export function collections(target: Target): void {
   describe("runtimes and health", () => {
     it("lists every runtime with what it can do", async () => {
       const { body } = await call<Page<Record<string, unknown>>>(target, "/runtimes");
-      expect(body.items.map(({ name }) => name)).toEqual(expect.arrayContaining(["process", "stub"]));
+      expect(body.items.map(({ name }) => name)).toEqual(expect.arrayContaining([other, "stub"]));
       for (const runtime of body.items) {
         expect(Object.keys(runtime).sort()).toEqual(
           ["name", "kind", "capabilities", "constraints", "health", "circuit", "running", "maxConcurrent"].sort(),

@@ -26,7 +26,7 @@ afterAll(async () => {
 describe("a local home", () => {
   happyLives(target, STUB);
   happyLives(target, PROCESS);
-  collections(target);
+  collections(target, { other: "process" });
   deadLetters(target);
   streams(target, { name: "process", job: processJob });
 });

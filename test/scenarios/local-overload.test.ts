@@ -4,6 +4,7 @@ import { history, mostWaiting } from "../lab/history.ts";
 import { call, ended, problemOf, show } from "./client.ts";
 import type { Job, Page } from "./contract.ts";
 import { TERMINAL } from "./contract.ts";
+import { onlyOn } from "./homes.ts";
 import { type LocalHome, startLocalHome } from "./local-home.ts";
 import { stubJob } from "./runtimes.ts";
 
@@ -42,6 +43,7 @@ async function flood(each: number): Promise<string[]> {
   return accepted;
 }
 
+onlyOn("local", "the home is killed under load, and its ledger read in the order of its commits", () => {
 it("never lets one job more wait than the bound, ends what it accepted, and stores nothing of what it refused", async () => {
   const before = await flood(12);
   await home.end("SIGKILL");
@@ -57,4 +59,5 @@ it("never lets one job more wait than the bound, ends what it accepted, and stor
   expect(submitted.toSorted()).toEqual(accepted.toSorted());
   expect(accepted.length).toBeLessThan(2 * 12 * SUBMITTERS);
   expect(mostWaiting(events)).toBe(MAX_QUEUED);
+});
 });

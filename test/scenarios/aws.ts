@@ -1,0 +1,127 @@
+import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { PutParameterCommand, SSMClient } from "@aws-sdk/client-ssm";
+import { beforeAll, describe, expect, it } from "vitest";
+import type { AwsFront } from "../lab/aws-front.ts";
+import { describeWith } from "../lab/counterparts.ts";
+import type { DeployedHome } from "../lab/deployed-home.ts";
+import type { DeployedStores } from "../lab/deployed-stores.ts";
+import { cancelAll, type Target } from "./client.ts";
+import { collections } from "./collections.ts";
+import { deadLetters } from "./dead-letters.ts";
+import { happyLives } from "./happy.ts";
+import { generatedSpecs, HOSTILE_SECRET, hostileParameters, hostileRequests } from "./hostile.ts";
+import { images, REGISTRY_CREDENTIALS } from "./images.ts";
+import { containersOf } from "./leftovers.ts";
+import { LIMITS_ENV, limits } from "./limits.ts";
+import { DOCKER, dockerJob, STUB } from "./runtimes.ts";
+import { type SecretFacts, secretsStaySecret } from "./secrets.ts";
+import { streams } from "./streams.ts";
+import { retries, unhappyLives } from "./unhappy.ts";
+
+/** A deployed home with its front door; known once the suite's hooks have run. */
+export interface DeployedLab {
+  home: DeployedHome;
+  front: AwsFront;
+  stores: DeployedStores;
+}
+
+/** Each call goes through two servers of Python and a process of its function: what takes 10 ms here takes 100. */
+const SLOW = { timeout: 120_000 };
+/** Where the operator lets jobs name secrets. */
+const SECRETS = "longshore/jobs/";
+const PARAMETERS = "/longshore/jobs/";
+/** One of them costs the lab half a second; the local home gets 10,000. */
+const GENERATED = 100;
+
+/** A home in AWS as the scenarios see it: through its front door, every request signed by the client's own signer. */
+export function awsTarget(lab: () => DeployedLab): Target {
+  return {
+    home: "aws",
+    api: () => `${lab().front.url}/api/v1`,
+    fetch: (input, init) => lab().front.signedFetch(input, init),
+    sign: (request) => lab().front.sign(request),
+  };
+}
+
+/** Every scenario that is not declared to be the local home's alone, on a home in AWS that offers Docker and the stub. */
+export function awsScenarios(lab: () => DeployedLab): void {
+  const target = awsTarget(lab);
+
+  describeWith("docker", "as the local home, with Docker", () => {
+    describe("slowly", SLOW, () => {
+      // The first one: it searches through all that there is in the account.
+      secretsStaySecret({ name: "docker", home: "aws", job: dockerJob, open: opener(lab, target) });
+      happyLives(target, DOCKER);
+      streams(target, { name: "docker", job: dockerJob });
+      unhappyLives(target, { name: "docker", job: dockerJob, left: containersOf });
+    });
+  });
+
+  describeWith(["docker", "registry"], "as the local home, with a registry", () => {
+    describe("slowly", SLOW, () => {
+      beforeAll(async () => {
+        for (const [name, value] of Object.entries(REGISTRY_CREDENTIALS)) await keepSecret(lab(), name, value);
+      });
+      images(target, { from: `secretsmanager:${SECRETS}` });
+    });
+  });
+
+  describe("as the local home", SLOW, () => {
+    happyLives(target, STUB);
+    collections(target, { other: "docker" });
+    deadLetters(target);
+    retries(target);
+    const told: string[] = [];
+    const asked: Target = { ...target, record: (text) => told.push(text) };
+    hostileRequests(asked, () => ({ outside: "/outside", linkInside: "/outside/link" }));
+    hostileParameters(asked);
+    generatedSpecs(target, GENERATED);
+
+    describe("what it said to them", () => {
+      it("holds no secret, neither in an answer nor in a log", () => {
+        expect(told.length).toBeGreaterThan(100);
+        expect(told.filter((text) => text.includes(HOSTILE_SECRET))).toEqual([]);
+        expect(lab().home.runner.output()).not.toContain(HOSTILE_SECRET);
+      });
+    });
+
+    describe("with other settings", () => {
+      beforeAll(async () => {
+        await cancelAll(target);
+        await lab().home.configure({ ...LIMITS_ENV, LONGSHORE_SHARDS: "1" });
+      });
+      limits(target);
+    });
+  });
+}
+
+function opener(lab: () => DeployedLab, target: Target): SecretFacts["open"] {
+  return async (values, record) => {
+    const { home, stores } = lab();
+    await keepSecret(lab(), "scenario", values.FROM_SOURCE);
+    const parameters = new SSMClient(home.client);
+    const Name = `${PARAMETERS}scenario`;
+    await parameters.send(new PutParameterCommand({ Name, Value: values.FROM_OTHER, Type: "SecureString" }));
+    parameters.destroy();
+    return {
+      ...target,
+      record,
+      sources: { FROM_SOURCE: `secretsmanager:${SECRETS}scenario`, FROM_OTHER: `ssm:${Name}` },
+      refused: [
+        ...["env:LONGSHORE_TABLE", "env:AWS_SECRET_ACCESS_KEY", "env:PATH_THAT_IS_NOT_SET", "file:/etc/passwd"],
+        ...["ssm:/elsewhere/a", `ssm:${PARAMETERS}missing`, "secretsmanager:elsewhere/a"],
+        `secretsmanager:${SECRETS}missing`,
+      ],
+      holding: stores.holding,
+      output: home.runner.output,
+      // The stack goes with its file.
+      dispose: async () => undefined,
+    };
+  };
+}
+
+async function keepSecret({ home }: DeployedLab, name: string, value: string): Promise<void> {
+  const client = new SecretsManagerClient(home.client);
+  await client.send(new CreateSecretCommand({ Name: `${SECRETS}${name}`, SecretString: value }));
+  client.destroy();
+}
