@@ -39,7 +39,11 @@ function failure(
 ): Failure {
   const where = (facts.violations ?? []).map(violationLine).filter((line) => line.trim() !== message);
   const hints = (facts.hints ?? []).map((hint) => `  ${hint}`);
-  return { exitCode, lines: [message, ...where, ...hints], document: facts.document ?? { code: facts.code, detail: message } };
+  return {
+    exitCode,
+    lines: [message, ...where, ...hints],
+    document: facts.document ?? { code: facts.code, detail: message },
+  };
 }
 
 /** A field and what is wrong with it; many a message begins with the field already. */

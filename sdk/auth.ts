@@ -39,9 +39,11 @@ export function signingRegion(url: URL, auth: Auth): string | undefined {
   const told = regionOfHost(url);
   if (auth === "none" || (auth === "auto" && told === undefined)) return undefined;
   const region = told ?? (auth as AwsAuth).region;
-  if (region === undefined) throw new TypeError("the endpoint's host tells no AWS region to sign for: say it (auth.region, AWS_REGION)");
+  if (region === undefined)
+    throw new TypeError("the endpoint's host tells no AWS region to sign for: say it (auth.region, AWS_REGION)");
   if (!/^[a-z0-9-]+$/.test(region)) throw new TypeError("the AWS region to sign for at the endpoint is none");
-  if (url.protocol !== "https:" && !isLoopback(url)) throw new TypeError("the endpoint of signed requests must be https");
+  if (url.protocol !== "https:" && !isLoopback(url))
+    throw new TypeError("the endpoint of signed requests must be https");
   return region;
 }
 

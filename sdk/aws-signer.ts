@@ -1,5 +1,4 @@
 import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
-import { fromNodeProviderChain } from "@aws-sdk/credential-providers";
 import { SignatureV4 } from "@smithy/signature-v4";
 import type { AwsAuth, AwsCredentialSource, AwsCredentials } from "./auth.ts";
 import { CredentialsError } from "./errors.ts";
@@ -70,7 +69,13 @@ export function createAwsSigner(auth: AwsAuth): AwsSigner {
 function sourceOf({ credentials }: AwsAuth): AwsCredentialSource {
   if (typeof credentials === "function") return credentials;
   if (credentials !== undefined) return async () => credentials;
-  return fromNodeProviderChain({ logger: SILENT }) as AwsCredentialSource;
+  let chain: Promise<AwsCredentialSource> | undefined;
+  return async (options) => {
+    chain ??= import("@aws-sdk/credential-providers").then(
+      ({ fromNodeProviderChain }) => fromNodeProviderChain({ logger: SILENT }) as AwsCredentialSource,
+    );
+    return await (await chain)(options);
+  };
 }
 
 /** @throws CredentialsError for what can be no header: the error of whoever sends it would quote it. */
@@ -92,8 +97,8 @@ function refusalOf(thrown: unknown): CredentialsError {
     return new CredentialsError("the AWS session has expired: sign in again with `aws sso login` or `aws login`");
   }
   if (/Could not load credentials from any providers/.test(said)) {
-    const asked = "the environment, the profile, SSO, web identity, the container and the instance were asked";
-    return new CredentialsError(`there are no AWS credentials: ${asked}`);
+    const nobody = "not from the environment, the profile, SSO, web identity, the container or the instance";
+    return new CredentialsError(`there are no AWS credentials: ${nobody}`);
   }
   const name = thrown instanceof Error && /^\w+$/.test(thrown.name) ? ` (${thrown.name})` : "";
   const help = "`aws sts get-caller-identity` shows what is wrong";
@@ -115,7 +120,8 @@ class Sha256 {
   readonly #hash: Hash | Hmac;
 
   constructor(key?: string | ArrayBuffer | ArrayBufferView) {
-    this.#hash = key === undefined ? createHash("sha256") : createHmac("sha256", key as string | NodeJS.ArrayBufferView);
+    this.#hash =
+      key === undefined ? createHash("sha256") : createHmac("sha256", key as string | NodeJS.ArrayBufferView);
   }
 
   update(chunk: Uint8Array): void {

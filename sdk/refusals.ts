@@ -32,11 +32,14 @@ export function refusalOf(error: ApiError, { response, signedBy }: Sent, nowMs: 
     if (!(Math.abs(skewMs) > MAX_SKEW_MS)) return new ApiError(told, retryAfterSeconds, SIGNED_WRONG);
     const minutes = Math.round(Math.abs(skewMs) / MINUTE_MS);
     const detail = `this machine's clock is ${minutes} minutes ${skewMs < 0 ? "behind" : "ahead of"} that of AWS`;
-    return new ApiError({ ...told, detail }, retryAfterSeconds, ["a signature is good for five minutes: set the clock"]);
+    return new ApiError({ ...told, detail }, retryAfterSeconds, [
+      "a signature is good for five minutes: set the clock",
+    ]);
   }
   if (signedBy === "nobody") return error;
   if (signedBy === "aws" && response.status === 403) return new ApiError(problem, retryAfterSeconds, [NOT_ALLOWED]);
   if (response.status < 300 || response.status >= 400) return error;
-  const detail = "the answer is a redirect, which a signed request does not follow: the endpoint must be the API itself";
+  const detail =
+    "the answer is a redirect, which a signed request does not follow: the endpoint must be the API itself";
   return new ApiError({ ...problem, detail }, retryAfterSeconds);
 }

@@ -16,9 +16,12 @@ export interface AwsFront {
   /** The global fetch with every request signed as `ALICE`, by the client's own signer. */
   signedFetch: typeof fetch;
   /** The headers of one request, signed as `ALICE`. */
-  sign(request: { method: string; url: URL; headers: Record<string, string>; body: string | undefined }): Promise<
-    Record<string, string>
-  >;
+  sign(request: {
+    method: string;
+    url: URL;
+    headers: Record<string, string>;
+    body: string | undefined;
+  }): Promise<Record<string, string>>;
   stop(): Promise<void>;
 }
 

@@ -1,5 +1,4 @@
-import type { TaskMeta } from "@vitest/runner";
-import { describe, inject, it } from "vitest";
+import { describe, inject, it, type TaskMeta } from "vitest";
 
 /** The real systems that some tests run against. */
 export const COUNTERPARTS = ["docker", "registry", "disk", "dynamodb", "aws"] as const;

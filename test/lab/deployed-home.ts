@@ -4,7 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CloudFormationClient, paginateListStackResources } from "@aws-sdk/client-cloudformation";
-import { GetFunctionConfigurationCommand, InvokeCommand, LambdaClient, UpdateFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
+import {
+  GetFunctionConfigurationCommand,
+  InvokeCommand,
+  LambdaClient,
+  UpdateFunctionConfigurationCommand,
+} from "@aws-sdk/client-lambda";
 import { execa } from "execa";
 import { DESCRIBE, type DeployedFunction, type LambdaRunner, startLambdaRunner } from "./lambda-runner.ts";
 import { freePort } from "./registry.ts";

@@ -131,7 +131,8 @@ async function listen(home: DeployedHome, EventBusName: string, queues: SQSClien
 /** Every text that is somewhere in a value, as it stands there; bytes as base64. */
 function textsIn(value: unknown): string[] {
   if (typeof value === "string") return [value];
-  if (value instanceof Uint8Array) return [Buffer.from(value).toString("base64"), Buffer.from(value).toString("latin1")];
+  if (value instanceof Uint8Array)
+    return [Buffer.from(value).toString("base64"), Buffer.from(value).toString("latin1")];
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([name, member]) => [name, ...textsIn(member)]);
 }

@@ -109,7 +109,10 @@ export async function startLambdaRunner(options: { endpoint(): string }): Promis
         else hear?.(said);
       };
       const onExit = (code: number | null) =>
-        end({ payload: JSON.stringify({ errorType: "Runtime.ExitError", errorMessage: `exit ${code}` }), failed: true });
+        end({
+          payload: JSON.stringify({ errorType: "Runtime.ExitError", errorMessage: `exit ${code}` }),
+          failed: true,
+        });
       const end = (answer: { payload: string; failed: boolean }) => {
         child.off("message", onMessage).off("exit", onExit);
         if (child.connected) free.push(environment);
@@ -142,7 +145,8 @@ export async function startLambdaRunner(options: { endpoint(): string }): Promis
 
   const server = createServer(async (request, response) => {
     const call = (await json(request)) as Call;
-    if (call.event === DESCRIBE) response.end(JSON.stringify({ payload: JSON.stringify(call), failed: false, logs: "" }));
+    if (call.event === DESCRIBE)
+      response.end(JSON.stringify({ payload: JSON.stringify(call), failed: false, logs: "" }));
     else response.end(JSON.stringify(await invoke(call)));
   });
   server.listen(0, "127.0.0.1");

@@ -63,7 +63,16 @@ function oneHomeOf(module: TestModule): OneHome[] {
   return [...module.children.allSuites()].flatMap((suite) => {
     const only = suite.meta().onlyHome;
     if (only === undefined) return [];
-    return [{ ...only, title: `${module.relativeModuleId} > ${suite.parent.type === "suite" ? suite.parent.fullName : ""}`.replace(/ > $/, ""), tests: size(suite) }];
+    return [
+      {
+        ...only,
+        title: `${module.relativeModuleId} > ${suite.parent.type === "suite" ? suite.parent.fullName : ""}`.replace(
+          / > $/,
+          "",
+        ),
+        tests: size(suite),
+      },
+    ];
   });
 }
 

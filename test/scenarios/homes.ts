@@ -22,6 +22,10 @@ export function onlyOn(home: Home, reason: string, fn: () => void): void {
 }
 
 /** Registers what only one home can have where the target is that home; elsewhere there is nothing. */
-export function onlyWhere(target: Pick<Target, "home">, home: Home, { reason, fn }: { reason: string; fn(): void }): void {
+export function onlyWhere(
+  target: Pick<Target, "home">,
+  home: Home,
+  { reason, fn }: { reason: string; fn(): void },
+): void {
   if ((target.home ?? "local") === home) onlyOn(home, reason, fn);
 }

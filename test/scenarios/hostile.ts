@@ -50,18 +50,18 @@ export function hostileRequests(target: Target, places: () => { outside: string;
     });
 
     onlyWhere(target, "local", {
- reason: HANDS_ON_TEXT,
- fn: () => {
-    it("is MALFORMED when its body is not UTF-8", async () => {
-      const body = Buffer.concat([
-        Buffer.from('{"runtime":"stub","env":{"A":"'),
-        Buffer.from([0xc3, 0x28, 0xff]),
-        Buffer.from('"}}'),
-      ]);
-      expect(problemOf(await post(target, body), 400, "MALFORMED").detail).toMatch(/UTF-8/);
+      reason: HANDS_ON_TEXT,
+      fn: () => {
+        it("is MALFORMED when its body is not UTF-8", async () => {
+          const body = Buffer.concat([
+            Buffer.from('{"runtime":"stub","env":{"A":"'),
+            Buffer.from([0xc3, 0x28, 0xff]),
+            Buffer.from('"}}'),
+          ]);
+          expect(problemOf(await post(target, body), 400, "MALFORMED").detail).toMatch(/UTF-8/);
+        });
+      },
     });
- },
- });
 
     it.each(["null", "[]", '"text"', "1", "true"])("is refused when its body is %s", async (body) => {
       expect(problemOf(await post(target, body), 422, "VALIDATION").violations?.[0]?.path).toBe("spec");
@@ -174,71 +174,71 @@ export function hostileRequests(target: Target, places: () => { outside: string;
     });
 
     onlyWhere(target, "local", {
- reason: READS_HTTP,
- fn: () => {
-    it("is too large in chunks that never end", async () => {
-      const { hostname, port, host, pathname } = new URL(target.api());
-      const socket = connect(Number(port), hostname);
-      socket.on("error", () => undefined);
-      await once(socket, "connect");
-      const answered = new Promise<string>((resolve) => {
-        let said = "";
-        socket.setEncoding("utf8").on("data", (text: string) => {
-          said += text;
-          if (said.includes("instance")) resolve(said);
+      reason: READS_HTTP,
+      fn: () => {
+        it("is too large in chunks that never end", async () => {
+          const { hostname, port, host, pathname } = new URL(target.api());
+          const socket = connect(Number(port), hostname);
+          socket.on("error", () => undefined);
+          await once(socket, "connect");
+          const answered = new Promise<string>((resolve) => {
+            let said = "";
+            socket.setEncoding("utf8").on("data", (text: string) => {
+              said += text;
+              if (said.includes("instance")) resolve(said);
+            });
+            socket.once("close", () => resolve(said));
+          });
+          socket.write(
+            `POST ${pathname}/jobs HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`,
+          );
+          const chunk = `10000\r\n${"x".repeat(0x10000)}\r\n`;
+          const send = () => {
+            while (!socket.destroyed && socket.write(chunk));
+          };
+          socket.on("drain", send);
+          send();
+          const said = await answered;
+          socket.destroy();
+          expect(said).toMatch(/^HTTP\/1.1 413 /);
+          expect(said).toContain("PAYLOAD_TOO_LARGE");
         });
-        socket.once("close", () => resolve(said));
-      });
-      socket.write(
-        `POST ${pathname}/jobs HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`,
-      );
-      const chunk = `10000\r\n${"x".repeat(0x10000)}\r\n`;
-      const send = () => {
-        while (!socket.destroyed && socket.write(chunk));
-      };
-      socket.on("drain", send);
-      send();
-      const said = await answered;
-      socket.destroy();
-      expect(said).toMatch(/^HTTP\/1.1 413 /);
-      expect(said).toContain("PAYLOAD_TOO_LARGE");
-    });
 
-    it("keeps nobody else waiting with a body that does not come", async () => {
-      const { hostname, port, host, pathname } = new URL(target.api());
-      const slow = Array.from({ length: 50 }, () => connect(Number(port), hostname));
-      for (const socket of slow) {
-        socket.on("error", () => undefined);
-        socket.write(
-          `POST ${pathname}/jobs HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"`,
-        );
-      }
-      await Promise.all(slow.map((socket) => once(socket, "connect")));
-      expect((await call(target, "/health")).status).toBe(200);
-      for (const socket of slow) socket.destroy();
-      await Promise.all(slow.map((socket) => once(socket, "close")));
-      expect((await call(target, "/health")).status).toBe(200);
+        it("keeps nobody else waiting with a body that does not come", async () => {
+          const { hostname, port, host, pathname } = new URL(target.api());
+          const slow = Array.from({ length: 50 }, () => connect(Number(port), hostname));
+          for (const socket of slow) {
+            socket.on("error", () => undefined);
+            socket.write(
+              `POST ${pathname}/jobs HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"`,
+            );
+          }
+          await Promise.all(slow.map((socket) => once(socket, "connect")));
+          expect((await call(target, "/health")).status).toBe(200);
+          for (const socket of slow) socket.destroy();
+          await Promise.all(slow.map((socket) => once(socket, "close")));
+          expect((await call(target, "/health")).status).toBe(200);
+        });
+      },
     });
- },
- });
 
     onlyWhere(target, "local", {
- reason: KNOWS_CALLERS,
- fn: () => {
-    it.each([
-      ["a foreign origin", { Origin: "https://evil.example" }],
-      ["no origin in particular", { Origin: "null" }],
-      ["another port of this machine", { Origin: "http://127.0.0.1:1" }],
-      ["a look-alike", { Origin: "http://127.0.0.1.evil.example" }],
-      ["a foreign host", { Host: "evil.example" }],
-      ["a host that was rebound to this machine", { Host: "evil.example:7070" }],
-    ])("is FORBIDDEN from %s", async (_, headers) => {
-      const body = JSON.stringify(stub());
-      problemOf(await post(target, body, { ...JSON_TYPE, ...headers }), 403, "FORBIDDEN");
-      problemOf(await rawCall(target, "/jobs", { headers }), 403, "FORBIDDEN");
+      reason: KNOWS_CALLERS,
+      fn: () => {
+        it.each([
+          ["a foreign origin", { Origin: "https://evil.example" }],
+          ["no origin in particular", { Origin: "null" }],
+          ["another port of this machine", { Origin: "http://127.0.0.1:1" }],
+          ["a look-alike", { Origin: "http://127.0.0.1.evil.example" }],
+          ["a foreign host", { Host: "evil.example" }],
+          ["a host that was rebound to this machine", { Host: "evil.example:7070" }],
+        ])("is FORBIDDEN from %s", async (_, headers) => {
+          const body = JSON.stringify(stub());
+          problemOf(await post(target, body, { ...JSON_TYPE, ...headers }), 403, "FORBIDDEN");
+          problemOf(await rawCall(target, "/jobs", { headers }), 403, "FORBIDDEN");
+        });
+      },
     });
- },
- });
 
     it.each([
       "text/plain",
@@ -304,41 +304,41 @@ export function hostileRequests(target: Target, places: () => { outside: string;
     );
 
     onlyWhere(target, "local", {
- reason: READS_HTTP,
- fn: () => {
-    it("is answered whatever its target looks like", async () => {
-      const { host } = new URL(target.api());
-      for (const place of ["//", "///", "http://[", "*", "/api/v1/jobs?%zz", "http://evil.example/api/v1/jobs"]) {
-        const said = await talk(target, [`GET ${place} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`]);
-        expect(said, place).toMatch(/^HTTP\/1\.1 (200|4\d\d) /);
-        givesNothingAway(said);
-      }
-    });
+      reason: READS_HTTP,
+      fn: () => {
+        it("is answered whatever its target looks like", async () => {
+          const { host } = new URL(target.api());
+          for (const place of ["//", "///", "http://[", "*", "/api/v1/jobs?%zz", "http://evil.example/api/v1/jobs"]) {
+            const said = await talk(target, [`GET ${place} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`]);
+            expect(said, place).toMatch(/^HTTP\/1\.1 (200|4\d\d) /);
+            givesNothingAway(said);
+          }
+        });
 
-    it.each([
-      "GARBAGE\r\n\r\n",
-      "\0\0\0\0\r\n\r\n",
-      "GET /api/v1/health HTTP/1.1\r\n\r\n",
-      `GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nA: ${"x".repeat(100_000)}\r\n\r\n`,
-      "POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-      "POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -1\r\n\r\n",
-    ])("that is hardly HTTP is refused, and the next one answered", async (request) => {
-      const said = await talk(target, [request]);
-      expect(said).toMatch(/^HTTP\/1\.1 4\d\d /);
-      givesNothingAway(said);
-      expect((await call(target, "/health")).status).toBe(200);
-    });
+        it.each([
+          "GARBAGE\r\n\r\n",
+          "\0\0\0\0\r\n\r\n",
+          "GET /api/v1/health HTTP/1.1\r\n\r\n",
+          `GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nA: ${"x".repeat(100_000)}\r\n\r\n`,
+          "POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+          "POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -1\r\n\r\n",
+        ])("that is hardly HTTP is refused, and the next one answered", async (request) => {
+          const said = await talk(target, [request]);
+          expect(said).toMatch(/^HTTP\/1\.1 4\d\d /);
+          givesNothingAway(said);
+          expect((await call(target, "/health")).status).toBe(200);
+        });
 
-    it("behind a good one in a pipeline spoils nobody else's answer", async () => {
-      const { host } = new URL(target.api());
-      const good = `GET /api/v1/health HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
-      const said = await talk(target, [`${good}\x16\x03\x01 garbage\r\n\r\n`]);
-      expect(said).toMatch(/^HTTP\/1\.1 (200|400) /);
-      givesNothingAway(said);
-      expect((await call(target, "/health")).status).toBe(200);
+        it("behind a good one in a pipeline spoils nobody else's answer", async () => {
+          const { host } = new URL(target.api());
+          const good = `GET /api/v1/health HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
+          const said = await talk(target, [`${good}\x16\x03\x01 garbage\r\n\r\n`]);
+          expect(said).toMatch(/^HTTP\/1\.1 (200|400) /);
+          givesNothingAway(said);
+          expect((await call(target, "/health")).status).toBe(200);
+        });
+      },
     });
- },
- });
 
     it("is refused for a mount outside of the allowed roots, through a link too", async () => {
       const { outside, linkInside } = places();

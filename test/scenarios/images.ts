@@ -10,7 +10,10 @@ import { dockerJob } from "./runtimes.ts";
 import { expectNeverStarted } from "./unhappy.ts";
 
 /** The registry's credentials, right and wrong, by the names under which a home must find them in its sources. */
-export const REGISTRY_CREDENTIALS = { SCENARIO_REGISTRY: "user:open sesame", SCENARIO_BAD_REGISTRY: "user:wrong words" };
+export const REGISTRY_CREDENTIALS = {
+  SCENARIO_REGISTRY: "user:open sesame",
+  SCENARIO_BAD_REGISTRY: "user:wrong words",
+};
 
 /** Somebody who accepts connections and says nothing. */
 async function startSilence(): Promise<{ host: string; asked: Promise<unknown>; stop(): Promise<void> }> {

@@ -15,8 +15,8 @@ import {
   submit,
   until,
 } from "./client.ts";
-import { containersOf } from "./leftovers.ts";
 import { oneHome } from "./homes.ts";
+import { containersOf } from "./leftovers.ts";
 import { type LocalHome, startLocalHome } from "./local-home.ts";
 import { dockerJob } from "./runtimes.ts";
 
@@ -29,7 +29,8 @@ interface Health {
 const LONG_MS = 120_000;
 
 const title = "a local home whose Docker goes away";
-const ONLY_LOCAL = "its Docker Engine is ended and started beside it; the runtimes of AWS go away in other ways (test/adapters/runtime/ecs)";
+const ONLY_LOCAL =
+  "its Docker Engine is ended and started beside it; the runtimes of AWS go away in other ways (test/adapters/runtime/ecs)";
 
 describeWith("docker", { title, meta: oneHome("local", ONLY_LOCAL) }, () => {
   let daemon: PrivateDocker;

@@ -14,7 +14,8 @@ const LONG_MS = 180_000;
 const WAIT = { timeout: 60_000, interval: 100 };
 
 const title = "a local home whose Docker is stopped and started under load";
-const ONLY_LOCAL = "its Docker Engine is ended and started beside it; the runtimes of AWS go away in other ways (test/adapters/runtime/ecs)";
+const ONLY_LOCAL =
+  "its Docker Engine is ended and started beside it; the runtimes of AWS go away in other ways (test/adapters/runtime/ecs)";
 
 describeWith("docker", { title, meta: oneHome("local", ONLY_LOCAL) }, () => {
   let daemon: PrivateDocker;

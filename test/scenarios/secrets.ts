@@ -1,6 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { call, cancel, cleanedUp, ended, eventsOf, logsOf, printed, problemOf, show, submit, type Target } from "./client.ts";
+import {
+  call,
+  cancel,
+  cleanedUp,
+  ended,
+  eventsOf,
+  logsOf,
+  printed,
+  problemOf,
+  show,
+  submit,
+  type Target,
+} from "./client.ts";
 import type { Job, Spec } from "./contract.ts";
 import { onlyWhere } from "./homes.ts";
 import { holds, sha256 } from "./needles.ts";
