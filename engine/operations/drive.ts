@@ -6,7 +6,7 @@ import type { Item } from "../ports/table.ts";
 import { type EventType, TERMINAL_STATUSES } from "../states.ts";
 import { admitWaiting, wakeParked } from "./admit.ts";
 import { cleanUp } from "./finalize.ts";
-import { stopInBackground } from "./stop.ts";
+import { stopRequestedInBackground } from "./stop.ts";
 
 /** What the change feed carries: events of jobs, and accepted batches. */
 export function isBatchRecord(item: Item): item is Item & { jobIds: string[] } {
@@ -49,7 +49,7 @@ export async function drive(ctx: EngineContext, items: Item[]): Promise<void> {
       continue;
     }
     const event = eventOf(item);
-    if (event.type === "CANCEL_REQUESTED") stopInBackground(ctx, event);
+    if (event.type === "CANCEL_REQUESTED") stopRequestedInBackground(ctx, event);
     if (event.type === "CANCELLED") cleanInBackground(ctx, event);
     if (event.type === "SUBMITTED") toAdmit.add(event.runtime);
     if (!freesSlot(event)) continue;

@@ -219,8 +219,9 @@ describeWith("aws", "a home in AWS", () => {
       expect(line?.text).toMatch(/^says \S+ and \S+$/);
       // What is told everywhere is found everywhere: so the search would find a secret.
       const everywhere = ["table", "objects", "histories", "bus", "logs", "answers"];
-      await vi.waitFor(async () => expect(await stores.holding(jobId)).toEqual(everywhere), WAIT);
-      for (const value of [CANARY, SECRET]) expect(await stores.holding(value)).toEqual([]);
+      await vi.waitFor(async () => {
+        expect(await stores.holding([jobId, CANARY, SECRET])).toEqual([everywhere, [], []]);
+      }, WAIT);
       const lines = home.runner
         .output()
         .split("\n")

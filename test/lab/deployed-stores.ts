@@ -31,8 +31,8 @@ export interface DeployedStores {
   executions(): Promise<Execution[]>;
   /** What the home has put on its bus since the stores were opened. */
   heard(): Promise<Heard[]>;
-  /** The places that hold a text, plain or in one of the forms that it might have. */
-  holding(text: string): Promise<string[]>;
+  /** For each text the places that hold it, plain or in one of the forms that it might have. */
+  holding(texts: readonly string[]): Promise<string[][]>;
   close(): void;
 }
 
@@ -94,9 +94,9 @@ export async function openStores(home: DeployedHome, bus: string): Promise<Deplo
     objects,
     executions,
     heard: async () => (await listened()).map((text) => JSON.parse(text) as Heard),
-    async holding(text) {
+    async holding(texts) {
       const { runner } = home;
-      const places = {
+      const places: Record<string, string[]> = {
         table: textsIn(await items()),
         objects: await objects(),
         histories: textsIn(await executions()),
@@ -104,8 +104,8 @@ export async function openStores(home: DeployedHome, bus: string): Promise<Deplo
         logs: [runner.output()],
         answers: runner.invocations.map(({ payload }) => payload),
       };
-      const found = Object.entries(places).filter(([, texts]) => holds(texts.join("\n"), text));
-      return found.map(([place]) => place);
+      const contents = Object.entries(places).map(([place, parts]) => [place, Buffer.from(parts.join("\n"))] as const);
+      return texts.map((text) => contents.filter(([, bytes]) => holds(bytes, text)).map(([place]) => place));
     },
     close() {
       for (const client of [table, bucket, machines, queues]) client.destroy();

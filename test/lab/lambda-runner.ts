@@ -32,7 +32,7 @@ export interface StreamedAnswer {
 type Said = { head: StreamedAnswer["head"] } | { chunk: string } | { payload: string; failed: boolean };
 
 /** An event for the runner itself: it answers with the function as it is deployed. */
-export const DESCRIBE = "lab:describe";
+export const DESCRIBE = { "lab:describe": true };
 
 interface Answer {
   /** JSON. */
@@ -145,7 +145,7 @@ export async function startLambdaRunner(options: { endpoint(): string }): Promis
 
   const server = createServer(async (request, response) => {
     const call = (await json(request)) as Call;
-    if (call.event === DESCRIBE)
+    if (Object.hasOwn(Object(call.event), "lab:describe"))
       response.end(JSON.stringify({ payload: JSON.stringify(call), failed: false, logs: "" }));
     else response.end(JSON.stringify(await invoke(call)));
   });

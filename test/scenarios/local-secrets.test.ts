@@ -27,7 +27,7 @@ const open: SecretFacts["open"] = async (values, record) => {
       `file:${join(home.data, "key")}`,
       `file:${join(folder.path, "missing")}`,
     ],
-    holding: (text) => filesWith(home.data, text),
+    holding: (texts) => Promise.all(texts.map((text) => filesWith(home.data, text))),
     output: home.output,
     crash: { end: () => home.end("SIGKILL"), start: home.start },
     async dispose() {
