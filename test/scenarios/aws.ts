@@ -12,8 +12,8 @@ import { happyLives } from "./happy.ts";
 import { generatedSpecs, HOSTILE_SECRET, hostileParameters, hostileRequests } from "./hostile.ts";
 import { images, REGISTRY_CREDENTIALS } from "./images.ts";
 import { containersOf } from "./leftovers.ts";
-import { LIMITS_ENV, limits } from "./limits.ts";
-import { DOCKER, dockerJob, STUB } from "./runtimes.ts";
+import { limits, limitsEnv } from "./limits.ts";
+import { DOCKER, dockerJob } from "./runtimes.ts";
 import { type SecretFacts, secretsStaySecret } from "./secrets.ts";
 import { streams } from "./streams.ts";
 import { retries, unhappyLives } from "./unhappy.ts";
@@ -52,6 +52,9 @@ export function awsScenarios(lab: () => DeployedLab): void {
       // The first one: it searches through all that there is in the account.
       secretsStaySecret({ name: "docker", home: "aws", job: dockerJob, open: opener(lab, target) });
       happyLives(target, DOCKER);
+      // What the stub runs can be stopped by nobody but the process that started it.
+      collections(target, { other: "docker", forever: DOCKER.forever });
+      deadLetters(target, DOCKER);
       streams(target, { name: "docker", job: dockerJob });
       unhappyLives(target, { name: "docker", job: dockerJob, left: containersOf });
     });
@@ -67,9 +70,6 @@ export function awsScenarios(lab: () => DeployedLab): void {
   });
 
   describe("as the local home", SLOW, () => {
-    happyLives(target, STUB);
-    collections(target, { other: "docker" });
-    deadLetters(target);
     retries(target);
     const told: string[] = [];
     const asked: Target = { ...target, record: (text) => told.push(text) };
@@ -84,13 +84,15 @@ export function awsScenarios(lab: () => DeployedLab): void {
         expect(lab().home.runner.output()).not.toContain(HOSTILE_SECRET);
       });
     });
+  });
 
-    describe("with other settings", () => {
+  describeWith("docker", "as the local home, with settings of their own", () => {
+    describe("slowly", SLOW, () => {
       beforeAll(async () => {
         await cancelAll(target);
-        await lab().home.configure({ ...LIMITS_ENV, LONGSHORE_SHARDS: "1" });
-      });
-      limits(target);
+        await lab().home.configure({ ...limitsEnv("docker"), LONGSHORE_SHARDS: "1" });
+      }, SLOW.timeout);
+      limits(target, DOCKER);
     });
   });
 }

@@ -13,7 +13,7 @@ import {
   until,
 } from "./client.ts";
 import { type Job, type Page, type Problem, type Spec, SUMMARY_KEYS } from "./contract.ts";
-import { stubJob } from "./runtimes.ts";
+import { type RuntimeFacts, stubJob } from "./runtimes.ts";
 
 interface DryRun {
   spec: Spec;
@@ -25,8 +25,15 @@ interface DryRun {
 const ids = (page: Page<Job>) => page.items.map(({ jobId }) => jobId);
 const mark = () => `m-${randomUUID().slice(0, 8)}`;
 
-/** What concerns many jobs or none: lists, batches, dry runs, idempotency, runtimes, health. `other`: a runtime beside the stub. */
-export function collections(target: Target, { other }: { other: string }): void {
+/**
+ * What concerns many jobs or none: lists, batches, dry runs, idempotency, runtimes, health. For a home with the stub and
+ * `other`.
+ * @param facts.forever a job that runs until it is stopped, on any runtime.
+ */
+export function collections(
+  target: Target,
+  { other, forever }: { other: string; forever: RuntimeFacts["forever"] },
+): void {
   const list = async (query: string) => (await call<Page<Job>>(target, `/jobs?${query}`)).body;
 
   describe("the list of jobs", () => {
@@ -39,10 +46,7 @@ export function collections(target: Target, { other }: { other: string }): void 
       await ended(target, good.jobId);
       const failed = await submit(target, stubJob({ STUB_EXIT_CODE: "1" }, { name: "beta", labels: { run } }));
       await ended(target, failed.jobId);
-      const running = await submit(
-        target,
-        stubJob({ STUB_DURATION_MS: "forever" }, { name: "alpha", labels: { run } }),
-      );
+      const running = await submit(target, forever({ name: "alpha", labels: { run } }));
       await reached(target, running.jobId, "STARTED");
       const all = [running.jobId, failed.jobId, good.jobId];
 
@@ -52,8 +56,9 @@ export function collections(target: Target, { other }: { other: string }): void 
       expect(ids(await list(`label=run:${run}&name=alpha`))).toEqual([running.jobId, good.jobId]);
       expect(ids(await list(`label=run:${run}&status=SUCCEEDED`))).toEqual([good.jobId]);
       expect(ids(await list(`label=run:${run}&status=FAILED&status=RUNNING`))).toEqual([running.jobId, failed.jobId]);
-      expect(ids(await list(`label=run:${run}&runtime=stub`))).toEqual(all);
-      expect(ids(await list(`label=run:${run}&runtime=docker`))).toEqual([]);
+      const onStub = running.runtime === "stub" ? all : [failed.jobId, good.jobId];
+      expect(ids(await list(`label=run:${run}&runtime=stub`))).toEqual(onStub);
+      expect(ids(await list(`label=run:${run}&runtime=elsewhere`))).toEqual([]);
       const createdAt = encodeURIComponent(failed.createdAt);
       expect(ids(await list(`label=run:${run}&createdAfter=${createdAt}`))).toEqual([running.jobId]);
       expect(ids(await list(`label=run:${run}&createdBefore=${createdAt}`))).toEqual([good.jobId]);
