@@ -1,12 +1,15 @@
 import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { PutParameterCommand, SSMClient } from "@aws-sdk/client-ssm";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { AwsFront } from "../lab/aws-front.ts";
+import { runLongshore } from "../cli/spawn.ts";
+import { ALICE, type AwsFront } from "../lab/aws-front.ts";
 import { describeWith } from "../lab/counterparts.ts";
 import type { DeployedHome } from "../lab/deployed-home.ts";
 import type { DeployedStores } from "../lab/deployed-stores.ts";
+import { openTlsDoor } from "../lab/tls-door.ts";
 import { cancelAll, type Target } from "./client.ts";
 import { collections } from "./collections.ts";
+import type { LogLine } from "./contract.ts";
 import { deadLetters } from "./dead-letters.ts";
 import { happyLives } from "./happy.ts";
 import { generatedSpecs, HOSTILE_SECRET, hostileParameters, hostileRequests } from "./hostile.ts";
@@ -60,6 +63,31 @@ export function awsScenarios(lab: () => DeployedLab): void {
     });
   });
 
+  describeWith("docker", "to the command", () => {
+    it("is an endpoint like any other", SLOW, async () => {
+      const door = await openTlsDoor("lab1234567.execute-api.us-east-1.amazonaws.com", lab().front.url);
+      const env = {
+        ...door.env,
+        LONGSHORE_ENDPOINT: `${door.url}/api`,
+        AWS_ACCESS_KEY_ID: ALICE.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: ALICE.secretAccessKey,
+      };
+      try {
+        const ran = await runLongshore(["run", "--spec", "-"], env, JSON.stringify(DOCKER.talk(3)));
+        expect([ran.code, ran.stdout], ran.stderr).toEqual([3, "one\ntwo\n"]);
+        expect(ran.stderr).toMatch(/^oops$/m);
+        const jobId = /job_[0-9A-Z]{26}/.exec(ran.stderr)?.[0] ?? "";
+        const logs = await runLongshore(["--json", "jobs", "logs", jobId], env);
+        const lines = logs.stdout.trimEnd().split("\n");
+        expect(lines.map((line) => (JSON.parse(line) as LogLine).text).sort()).toEqual(["one", "oops", "two"]);
+        const again = await runLongshore(["jobs", "cancel", jobId], env);
+        expect([again.code, again.stderr]).toEqual([2, expect.stringMatching(/^longshore: [^\n]+\n$/)]);
+      } finally {
+        await door.close();
+      }
+    });
+  });
+
   describeWith(["docker", "registry"], "as the local home, with a registry", () => {
     describe("slowly", SLOW, () => {
       beforeAll(async () => {
@@ -110,8 +138,7 @@ function opener(lab: () => DeployedLab, target: Target): SecretFacts["open"] {
       record,
       sources: { FROM_SOURCE: `secretsmanager:${SECRETS}scenario`, FROM_OTHER: `ssm:${Name}` },
       refused: [
-        ...["env:LONGSHORE_TABLE", "env:AWS_SECRET_ACCESS_KEY", "env:PATH_THAT_IS_NOT_SET", "file:/etc/passwd"],
-        ...["ssm:/elsewhere/a", `ssm:${PARAMETERS}missing`, "secretsmanager:elsewhere/a"],
+        ...["env:AWS_SECRET_ACCESS_KEY", "file:/etc/passwd", "ssm:/elsewhere/a", "secretsmanager:elsewhere/a"],
         `secretsmanager:${SECRETS}missing`,
       ],
       holding: stores.holding,

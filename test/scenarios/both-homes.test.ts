@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 
-const SUITE = /^export function (\w+)\((?:target: Target|facts: SecretFacts)\b/gm;
+const SUITE = /^export function (\w+)\(\s*(?:target: Target|facts: SecretFacts)\b/gm;
 
 it("every suite of scenarios is asked of both homes", async () => {
   const texts = new Map<string, string>();
