@@ -33,6 +33,8 @@ const SLOW = { timeout: 120_000 };
 /** Where the operator lets jobs name secrets. */
 const SECRETS = "longshore/jobs/";
 const PARAMETERS = "/longshore/jobs/";
+/** Above this moto, which works on one call at a time, answers later than a function may wait for DynamoDB. */
+const FEW = { batch: 10, race: 8 };
 /** One of them costs the lab half a second; the local home gets 10,000. */
 const GENERATED = 100;
 
@@ -56,7 +58,7 @@ export function awsScenarios(lab: () => DeployedLab): void {
       secretsStaySecret({ name: "docker", home: "aws", job: dockerJob, open: opener(lab, target) });
       happyLives(target, DOCKER);
       // What the stub runs can be stopped by nobody but the process that started it.
-      collections(target, { other: "docker", forever: DOCKER.forever });
+      collections(target, { other: "docker", forever: DOCKER.forever, ...FEW });
       deadLetters(target, DOCKER);
       streams(target, { name: "docker", job: dockerJob });
       unhappyLives(target, { name: "docker", job: dockerJob, left: containersOf });

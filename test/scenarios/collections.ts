@@ -25,15 +25,16 @@ interface DryRun {
 const ids = (page: Page<Job>) => page.items.map(({ jobId }) => jobId);
 const mark = () => `m-${randomUUID().slice(0, 8)}`;
 
-/**
- * What concerns many jobs or none: lists, batches, dry runs, idempotency, runtimes, health. For a home with the stub and
- * `other`.
- * @param facts.forever a job that runs until it is stopped, on any runtime.
- */
-export function collections(
-  target: Target,
-  { other, forever }: { other: string; forever: RuntimeFacts["forever"] },
-): void {
+export interface CollectionFacts extends Pick<RuntimeFacts, "forever"> {
+  /** A runtime that the home has beside the stub. */
+  other: string;
+  /** Jobs in a large batch, and calls in a race, as many as the machine under the home bears; default 100 and 20. */
+  batch?: number;
+  race?: number;
+}
+
+/** What concerns many jobs or none: lists, batches, dry runs, idempotency, runtimes, health. */
+export function collections(target: Target, { other, forever, batch = 100, race = 20 }: CollectionFacts): void {
   const list = async (query: string) => (await call<Page<Job>>(target, `/jobs?${query}`)).body;
 
   describe("the list of jobs", () => {
@@ -106,7 +107,7 @@ export function collections(
   });
 
   describe("a batch", () => {
-    it.each([1, 100])("accepts %i jobs at once", async (count) => {
+    it.each([1, batch])("accepts %i jobs at once", async (count) => {
       const run = mark();
       const jobs = Array.from({ length: count }, (_, n) => stubJob({}, { name: `n${n}`, labels: { run } }));
       const answer = await call<{ items: Job[] }>(target, "/jobs/batch", { body: { jobs } });
@@ -211,7 +212,7 @@ export function collections(
       const headers = { "Idempotency-Key": mark() };
       const run = mark();
       const jobs = await Promise.all(
-        Array.from({ length: 20 }, () => submit(target, stubJob({}, { labels: { run } }), headers)),
+        Array.from({ length: race }, () => submit(target, stubJob({}, { labels: { run } }), headers)),
       );
       expect(new Set(jobs.map(({ jobId }) => jobId)).size).toBe(1);
       expect((await list(`label=run:${run}`)).items).toHaveLength(1);
@@ -220,12 +221,12 @@ export function collections(
     it("lets one of two bodies win a race", async () => {
       const headers = { "Idempotency-Key": mark() };
       const answers = await Promise.all(
-        Array.from({ length: 10 }, (_, n) =>
+        Array.from({ length: race / 2 }, (_, n) =>
           call<Job>(target, "/jobs", { body: stubJob({ N: String(n % 2) }), headers }),
         ),
       );
       const won = answers.filter(({ status }) => status === 202);
-      expect(won).toHaveLength(5);
+      expect(won).toHaveLength(race / 4);
       expect(new Set(won.map(({ body }) => body.jobId)).size).toBe(1);
       for (const lost of answers.filter(({ status }) => status !== 202)) problemOf(lost, 409, "CONFLICT");
     });

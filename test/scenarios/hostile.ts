@@ -13,9 +13,9 @@ import { stubJob } from "./runtimes.ts";
 export const HOSTILE_SECRET = "zq7-Tr0ub4dor-and-3-more-words";
 const env = { DB_PASSWORD: HOSTILE_SECRET };
 const MANY = 10_000;
-const READS_HTTP = "API Gateway reads HTTP there: what it refuses never reaches Longshore";
-const HANDS_ON_TEXT = "API Gateway hands a body on as text, with a mark where it was not UTF-8";
-const KNOWS_CALLERS = "every request is signed there: no web page can send one";
+const READS_HTTP = "in AWS it is API Gateway that reads HTTP: what it refuses never reaches Longshore";
+const HANDS_ON_TEXT = "in AWS API Gateway hands a body on as text, with a mark where it was not UTF-8";
+const KNOWS_CALLERS = "in AWS every request is signed: no web page can send one";
 const JSON_TYPE = { "Content-Type": "application/json" };
 
 const post = (target: Target, body: string | Uint8Array, headers: Record<string, string> = JSON_TYPE) =>
@@ -288,7 +288,7 @@ export function hostileRequests(target: Target, places: () => { outside: string;
     });
 
     onlyWhere(target, "local", {
-      reason: "what lies outside of the API's stage is not Longshore's there",
+      reason: "in AWS what lies outside of the API's stage is not Longshore's",
       fn: () => {
         it("finds nothing outside of the API", async () => {
           problemOf(await rawCall(target, "/jobs/../../../etc/passwd"), 404, "NOT_FOUND");

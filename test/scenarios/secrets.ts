@@ -124,7 +124,7 @@ export function secretsStaySecret(facts: SecretFacts): void {
     });
 
     onlyWhere(facts, "local", {
-      reason: "there is no process of Longshore's to be killed between two calls",
+      reason: "in AWS there is no process of Longshore's to be killed between two calls",
       fn: () => {
         it("rest nowhere after a kill -9 either, and are masked as before", async () => {
           const { jobId } = await submit(home, spec(LIFE));

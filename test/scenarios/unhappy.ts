@@ -27,7 +27,7 @@ export interface UnhappyFacts {
 
 /** Why a job on the stub has no lines in AWS. */
 const IN_MEMORY =
-  "what the stub writes is in the memory of the one process that runs it, which no other function can read";
+  "in AWS what the stub writes is in the memory of the one process that runs it, which no other function can read";
 
 const typesOf = (events: JobEvent[]) => events.map(({ type }) => type);
 
