@@ -1,15 +1,15 @@
 import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { PutParameterCommand, SSMClient } from "@aws-sdk/client-ssm";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import { runLongshore } from "../cli/spawn.ts";
 import { ALICE, type AwsFront } from "../lab/aws-front.ts";
 import { describeWith } from "../lab/counterparts.ts";
 import type { DeployedHome } from "../lab/deployed-home.ts";
 import type { DeployedStores } from "../lab/deployed-stores.ts";
 import { openTlsDoor } from "../lab/tls-door.ts";
-import { cancelAll, type Target } from "./client.ts";
+import { call, type Target } from "./client.ts";
 import { collections } from "./collections.ts";
-import type { LogLine } from "./contract.ts";
+import type { Job, LogLine, Page } from "./contract.ts";
 import { deadLetters } from "./dead-letters.ts";
 import { happyLives } from "./happy.ts";
 import { generatedSpecs, HOSTILE_SECRET, hostileParameters, hostileRequests } from "./hostile.ts";
@@ -30,13 +30,14 @@ export interface DeployedLab {
 
 /** Each call goes through two servers of Python and a process of its function: what takes 10 ms here takes 100. */
 const SLOW = { timeout: 120_000 };
+const WAIT = { timeout: 60_000, interval: 500 };
 /** Where the operator lets jobs name secrets. */
 const SECRETS = "longshore/jobs/";
 const PARAMETERS = "/longshore/jobs/";
 /** Above this moto, which works on one call at a time, answers later than a function may wait for DynamoDB. */
 const FEW = { batch: 10, race: 8 };
 /** One of them costs the lab half a second; the local home gets 10,000. */
-const GENERATED = 100;
+const GENERATED = 30;
 
 /** A home in AWS as the scenarios see it: through its front door, every request signed by the client's own signer. */
 export function awsTarget(lab: () => DeployedLab): Target {
@@ -119,7 +120,11 @@ export function awsScenarios(lab: () => DeployedLab): void {
   describeWith("docker", "as the local home, with settings of their own", () => {
     describe("slowly", SLOW, () => {
       beforeAll(async () => {
-        await cancelAll(target);
+        // Whoever still waits would take a place of the few.
+        await vi.waitFor(async () => {
+          const { body } = await call<Page<Job>>(target, "/jobs?status=PENDING");
+          expect(body.items).toEqual([]);
+        }, WAIT);
         await lab().home.configure({ ...limitsEnv("docker"), LONGSHORE_SHARDS: "1" });
       }, SLOW.timeout);
       limits(target, DOCKER);

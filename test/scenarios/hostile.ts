@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import fc from "fast-check";
-import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Answer, call, givesNothingAway, problemOf, submit, type Target, until } from "./client.ts";
 import type { Job, Page, Spec } from "./contract.ts";
 import { onlyWhere } from "./homes.ts";
@@ -31,7 +31,9 @@ export function hostileRequests(target: Target, places: () => { outside: string;
     beforeAll(async () => {
       before = await ids();
     });
-    afterEach(async () => {
+    // A list takes the lab's AWS half a second: there it is looked at once.
+    const look = target.home === "aws" ? afterAll : afterEach;
+    look(async () => {
       expect(await ids()).toEqual(before);
     });
 
@@ -279,7 +281,6 @@ export function hostileRequests(target: Target, places: () => { outside: string;
       "/jobs/job_Z1J00000000000000000000000",
       "/jobs/%00",
       "/jobs/..%2f..%2f..%2fetc%2fpasswd",
-      "/runtimes/%2e%2e",
       "/../v2/jobs",
       "//jobs",
       "",
@@ -288,10 +289,10 @@ export function hostileRequests(target: Target, places: () => { outside: string;
     });
 
     onlyWhere(target, "local", {
-      reason: "in AWS what lies outside of the API's stage is not Longshore's",
+      reason: "in AWS what is mended on the way is not what was signed, and what is no stage is not Longshore's",
       fn: () => {
-        it("finds nothing outside of the API", async () => {
-          problemOf(await rawCall(target, "/jobs/../../../etc/passwd"), 404, "NOT_FOUND");
+        it.each(["/jobs/../../../etc/passwd", "/runtimes/%2e%2e"])("finds nothing at %s", async (path) => {
+          problemOf(await rawCall(target, path), 404, "NOT_FOUND");
         });
       },
     });
