@@ -1,12 +1,12 @@
 import type { Violation } from "../engine/errors.ts";
-import { ApiError, ConnectionError } from "../sdk/index.ts";
+import { ApiError, ConnectionError, CredentialsError } from "../sdk/index.ts";
 import { UsageError } from "./context.ts";
 import { EXIT } from "./exit-codes.ts";
 import { plain } from "./table.ts";
 
 export interface Failure {
   exitCode: number;
-  /** The first says what is wrong, the others where. */
+  /** The first says what is wrong, the others where, and what may help. */
   lines: string[];
   /** The same for programs. */
   document: Record<string, unknown>;
@@ -17,10 +17,12 @@ export function failureOf(thrown: unknown): Failure {
   if (thrown instanceof ApiError) {
     return failure(isUsersMistake(thrown) ? EXIT.usage : EXIT.failed, plain(thrown.message), {
       violations: thrown.violations,
-      document: { ...thrown.problem },
+      hints: thrown.hints,
+      document: { ...thrown.problem, ...(thrown.hints.length > 0 ? { hints: thrown.hints } : {}) },
     });
   }
   if (thrown instanceof ConnectionError) return failure(EXIT.failed, thrown.message, { code: "UNAVAILABLE" });
+  if (thrown instanceof CredentialsError) return failure(EXIT.failed, thrown.message, { code: "UNAUTHENTICATED" });
   if (thrown instanceof UsageError) return failure(EXIT.usage, thrown.message, { code: "USAGE" });
   if (isLongshoreError(thrown)) {
     const mistake = thrown.code === "VALIDATION";
@@ -33,10 +35,15 @@ export function failureOf(thrown: unknown): Failure {
 function failure(
   exitCode: number,
   message: string,
-  facts: { code?: string; violations?: Violation[]; document?: Record<string, unknown> },
+  facts: { code?: string; violations?: Violation[]; hints?: readonly string[]; document?: Record<string, unknown> },
 ): Failure {
   const where = (facts.violations ?? []).map(violationLine).filter((line) => line.trim() !== message);
-  return { exitCode, lines: [message, ...where], document: facts.document ?? { code: facts.code, detail: message } };
+  const hints = (facts.hints ?? []).map((hint) => `  ${hint}`);
+  return {
+    exitCode,
+    lines: [message, ...where, ...hints],
+    document: facts.document ?? { code: facts.code, detail: message },
+  };
 }
 
 /** A field and what is wrong with it; many a message begins with the field already. */

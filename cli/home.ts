@@ -2,8 +2,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Settings } from "../local/settings.ts";
-import { ConnectionError, createClient, type Health, type LongshoreClient } from "../sdk/index.ts";
-import { type EmbeddedHome, type Io, UsageError } from "./context.ts";
+import { type Auth, ConnectionError, createClient, type Health, type LongshoreClient } from "../sdk/index.ts";
+import { type EmbeddedHome, type Environment, type Io, UsageError } from "./context.ts";
 
 /** The way to the Longshore that a command talks to. */
 export interface HomeLink extends AsyncDisposable {
@@ -28,7 +28,8 @@ const RETRY_MS = 100;
 /**
  * Links to the endpoint that was given, else to the local home: the running one if it answers, else one that is hosted
  * in this process until the link is disposed of. A home that stops answering is looked for again.
- * @throws UsageError for an endpoint that is none.
+ * Requests to an endpoint are signed as LONGSHORE_AUTH says: `aws`, `none`, or by default those to a host of API Gateway.
+ * @throws UsageError for an endpoint that is none, or one that cannot be signed for.
  */
 export function linkHome({ endpoint, io, returnMs = 3000, lockedMs = 15_000 }: LinkOptions): HomeLink {
   let hosted: EmbeddedHome | undefined;
@@ -69,7 +70,8 @@ export function linkHome({ endpoint, io, returnMs = 3000, lockedMs = 15_000 }: L
     },
   };
   return {
-    client: checkedClient(endpoint ?? local),
+    // The local home knows no callers: only what the user named may have to be signed for.
+    client: checkedClient(endpoint ?? local, endpoint === undefined ? "none" : authOf(io.env)),
     embedded: () => hosted !== undefined,
     [Symbol.asyncDispose]: async () => {
       await hosted?.close();
@@ -77,9 +79,18 @@ export function linkHome({ endpoint, io, returnMs = 3000, lockedMs = 15_000 }: L
   };
 }
 
-function checkedClient(endpoint: Parameters<typeof createClient>[0]["endpoint"]): LongshoreClient {
+/** `aws`: the region is that of the endpoint's host, or where it tells none, of the environment. */
+function authOf({ LONGSHORE_AUTH: said, AWS_REGION, AWS_DEFAULT_REGION }: Environment): Auth {
+  if (!said) return "auto";
+  if (said === "none") return "none";
+  if (said !== "aws") throw new UsageError("LONGSHORE_AUTH must be aws or none");
+  const region = AWS_REGION || AWS_DEFAULT_REGION;
+  return region ? { region } : {};
+}
+
+function checkedClient(endpoint: Parameters<typeof createClient>[0]["endpoint"], auth: Auth): LongshoreClient {
   try {
-    return createClient({ endpoint });
+    return createClient({ endpoint, auth });
   } catch (thrown) {
     if (thrown instanceof TypeError) throw new UsageError(thrown.message, thrown);
     throw thrown;

@@ -25,6 +25,11 @@ export interface Inflight {
   begin(jobId: JobId, attempt: number): { signal: AbortSignal; end(): void };
   /** Aborts the launch of a job in this process; false when there is none. */
   abort(jobId: JobId, reason: unknown): boolean;
+  /**
+   * Launches go on in several processes, each of which hears by itself of a cancel of its own: one that is not in this
+   * process may be alive in another. Default false: it was lost.
+   */
+  hearsOfCancels?: boolean;
   /** Whether this process is at a launch of the job. */
   isLaunching(jobId: JobId): boolean;
   /** The latest progress of a pull, shown to whoever looks. */

@@ -55,7 +55,7 @@ export interface LogFilter {
   streams?: readonly LogLine["stream"][];
 }
 
-/** Every route of Longshore's API, typed. Methods throw ApiError, ConnectionError, or the signal's reason. */
+/** Every route of Longshore's API, typed. Methods throw ApiError, ConnectionError, CredentialsError, or the signal's reason. */
 export interface LongshoreClient {
   jobs: {
     submit(spec: JobSpecInput, options?: SubmitOptions): Promise<Job>;
@@ -99,7 +99,7 @@ export interface LongshoreClient {
 
 /**
  * Makes a client of the Longshore at `endpoint`.
- * @throws TypeError when the endpoint is no http(s) URL, or one that carries credentials.
+ * @throws TypeError when the endpoint is no http(s) URL, carries credentials, or cannot be signed for as `auth` wants.
  */
 export function createClient(options: TransportOptions): LongshoreClient {
   const transport = createTransport(options);

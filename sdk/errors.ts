@@ -8,8 +8,10 @@ export class ApiError extends Error {
   readonly violations: Violation[];
   /** Seconds after which the same request may succeed; undefined when the answer did not say. */
   readonly retryAfterSeconds: number | undefined;
+  /** What may help, a sentence each, for people. */
+  readonly hints: readonly string[];
 
-  constructor(problem: Problem, retryAfterSeconds?: number) {
+  constructor(problem: Problem, retryAfterSeconds?: number, hints: readonly string[] = []) {
     super(problem.detail ?? problem.title);
     this.name = "ApiError";
     this.problem = problem;
@@ -17,6 +19,15 @@ export class ApiError extends Error {
     this.code = problem.code;
     this.violations = problem.violations ?? [];
     this.retryAfterSeconds = retryAfterSeconds;
+    this.hints = hints;
+  }
+}
+
+/** A request cannot be signed: there are no credentials, or none that can be used. The message holds nothing of them. */
+export class CredentialsError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "CredentialsError";
   }
 }
 
@@ -28,6 +39,14 @@ export class ConnectionError extends Error {
   }
 }
 
+/** What a status says by itself. */
+const CODES: Readonly<Record<number, ErrorCode>> = {
+  401: "UNAUTHENTICATED",
+  403: "FORBIDDEN",
+  404: "NOT_FOUND",
+  503: "UNAVAILABLE",
+};
+
 /**
  * The problem document of an answer that is no success; one is made up from the status when the body holds none,
  * as when a proxy on the way answered.
@@ -37,7 +56,7 @@ export async function problemOf(response: Response): Promise<ApiError> {
     type: "about:blank",
     title: response.statusText || `HTTP ${response.status}`,
     status: response.status,
-    code: response.status === 404 ? "NOT_FOUND" : response.status === 503 ? "UNAVAILABLE" : "UNKNOWN",
+    code: CODES[response.status] ?? "UNKNOWN",
   };
   const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
   const retryAfterSeconds = Number.isFinite(seconds) && seconds >= 0 ? seconds : undefined;

@@ -1,3 +1,4 @@
+export type { Auth, AwsAuth, AwsCredentialSource, AwsCredentials } from "./auth.ts";
 export {
   type CallOptions,
   createClient,
@@ -7,7 +8,7 @@ export {
   type PageFilter,
   type SubmitOptions,
 } from "./client.ts";
-export { ApiError, ConnectionError } from "./errors.ts";
+export { ApiError, ConnectionError, CredentialsError } from "./errors.ts";
 export type { FollowOptions } from "./follow.ts";
 export type { EndpointSource, TransportOptions, UnsignedRequest } from "./request.ts";
 export type * from "./types.ts";

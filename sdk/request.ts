@@ -1,10 +1,14 @@
+import type { Auth } from "./auth.ts";
 import { ConnectionError, problemOf } from "./errors.ts";
+import { refusalOf } from "./refusals.ts";
+import { createSender, type Dispatch, type Sent } from "./sender.ts";
 import { backoffMs, sleep } from "./wait.ts";
 
 /** A request as a signer sees it: complete but for the signature. */
 export interface UnsignedRequest {
   method: string;
   url: URL;
+  /** By their names in lower case. */
   headers: Record<string, string>;
   body: string | undefined;
 }
@@ -22,7 +26,9 @@ export interface TransportOptions {
   headers?: Record<string, string>;
   /** Default: the global fetch. */
   fetch?: typeof globalThis.fetch;
-  /** Called last; returns all the headers to send. */
+  /** Whether requests are signed for AWS's IAM. Default `auto`: those to an `execute-api` host of AWS are. */
+  auth?: Auth;
+  /** Signs in the place of `auth`: called last; returns all the headers to send. */
   sign?: (request: UnsignedRequest) => Promise<Record<string, string>> | Record<string, string>;
 }
 
@@ -52,34 +58,38 @@ const MAX_TRIES = 3;
 
 /**
  * Makes the transport of a client. A call that nobody answered is repeated up to twice when that is safe.
- * Calls throw ApiError for an error answer, ConnectionError when there was none, and the signal's reason on abort.
- * @throws TypeError when the endpoint is no http(s) URL, or one that carries credentials.
+ * Calls throw ApiError for an error answer, ConnectionError when there was none, CredentialsError when a request cannot
+ * be signed, and the signal's reason on abort.
+ * @throws TypeError when the endpoint is no http(s) URL, carries credentials, or cannot be signed for as `auth` wants.
  */
 export function createTransport(options: TransportOptions): Transport {
   const { endpoint } = options;
   const source: EndpointSource =
     typeof endpoint === "string" ? { url: async () => endpoint, lost: () => undefined } : endpoint;
-  if (typeof endpoint === "string") apiRoot(endpoint);
+  const sender = createSender(options);
+  if (typeof endpoint === "string") sender.check(new URL(apiRoot(endpoint)));
   const fetchIt = options.fetch ?? globalThis.fetch;
 
-  async function sendOnce(method: string, path: string, call: Call): Promise<Response> {
+  async function sendOnce(method: string, path: string, call: Call): Promise<Sent> {
     const url = new URL(apiRoot(await source.url()) + path);
-    for (const [name, value] of Object.entries(call.query ?? {})) {
-      if (value === undefined) continue;
-      for (const one of Array.isArray(value) ? value : [value]) url.searchParams.append(name, String(one));
-    }
+    url.search = queryString(call.query ?? {});
     const body = call.body === undefined ? undefined : JSON.stringify(call.body);
-    const headers: Record<string, string> = { accept: "application/json", ...options.headers, ...call.headers };
+    const headers = lowerCased({ accept: "application/json", ...options.headers, ...call.headers });
     if (body !== undefined) headers["content-type"] = "application/json";
-    const signed = options.sign ? await options.sign({ method, url, headers, body }) : headers;
-    call.signal?.throwIfAborted();
-    try {
-      return await fetchIt(url, { method, headers: signed, body: body ?? null, signal: call.signal ?? null });
-    } catch (thrown) {
-      call.signal?.throwIfAborted();
-      source.lost();
-      throw new ConnectionError(`cannot reach Longshore at ${url.origin}${reason(thrown)}`, thrown);
-    }
+    return await sender.send({ method, url, headers, body }, dispatchWith(call.signal));
+  }
+
+  function dispatchWith(signal: AbortSignal | undefined): Dispatch {
+    return async ({ method, url, headers, body }, redirect) => {
+      signal?.throwIfAborted();
+      try {
+        return await fetchIt(url, { method, headers, body: body ?? null, signal: signal ?? null, redirect });
+      } catch (thrown) {
+        signal?.throwIfAborted();
+        source.lost();
+        throw new ConnectionError(`cannot reach Longshore at ${url.origin}${reason(thrown)}`, thrown);
+      }
+    };
   }
 
   async function exchange<T>(request: [string, string, Call], read: (response: Response) => Promise<T>): Promise<T> {
@@ -87,9 +97,10 @@ export function createTransport(options: TransportOptions): Transport {
     const tries = (call.repeatable ?? method === "GET") ? MAX_TRIES : 1;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const response = await sendOnce(method, path, call);
+        const sent = await sendOnce(method, path, call);
+        const { response } = sent;
         if (response.ok || call.accept?.includes(response.status)) return await read(response);
-        throw await problemOf(response);
+        throw refusalOf(await problemOf(response), sent, Date.now());
       } catch (thrown) {
         if (!(thrown instanceof ConnectionError) || attempt >= tries) throw thrown;
         await sleep(backoffMs(attempt), call.signal);
@@ -128,6 +139,27 @@ function apiRoot(endpoint: string): string {
     .replace(/\/v1$/, "")
     .replace(/\/api$/, "");
   return `${url.origin}${root}/api/v1`;
+}
+
+/**
+ * Encoded as a signature wants it, so that what is sent is what is signed; a space is `%20`, not a plus, which nobody
+ * on the way can take for another thing.
+ */
+function queryString(query: NonNullable<Call["query"]>): string {
+  const pairs = Object.entries(query).flatMap(([name, value]) =>
+    value === undefined ? [] : [value].flat().map((one) => `${encode(name)}=${encode(String(one))}`),
+  );
+  return pairs.join("&");
+}
+
+function encode(text: string): string {
+  const hex = (character: string) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
+  return encodeURIComponent(text.toWellFormed()).replace(/[!'()*]/g, hex);
+}
+
+/** One header for each name, the later one: two that differ in their case would be joined on the way. */
+function lowerCased(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 function reason(thrown: unknown): string {

@@ -7,7 +7,7 @@ import type { Item } from "../ports/table.ts";
 import { FREEING } from "../states.ts";
 import { admitWaiting, wakeParked } from "./admit.ts";
 import { cleanUp } from "./finalize.ts";
-import { stopInBackground } from "./stop.ts";
+import { stopRequestedInBackground } from "./stop.ts";
 
 /** What the change feed carries: events of jobs, and accepted batches. */
 export function isBatchRecord(item: Item): item is Item & { jobIds: string[] } {
@@ -35,7 +35,7 @@ export async function drive(ctx: EngineContext, items: Item[]): Promise<void> {
   const freedKeys = new Set<string>();
   for (const item of items) if (isBatchRecord(item)) await publishBatch(ctx.ledger, item.jobIds);
   for (const event of items.filter((item) => !isBatchRecord(item)).flatMap(eventsOf)) {
-    if (event.type === "CANCEL_REQUESTED") stopInBackground(ctx, event);
+    if (event.type === "CANCEL_REQUESTED") stopRequestedInBackground(ctx, event);
     if (event.type === "CANCELLED") cleanInBackground(ctx, event);
     if (event.type === "SUBMITTED") toAdmit.add(event.runtime);
     if (!freesSlot(event)) continue;

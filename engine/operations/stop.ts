@@ -18,20 +18,36 @@ export function expireInBackground(ctx: EngineContext, { jobId, attempt }: Attem
   ctx.background(`expire ${jobId}#${attempt}`, () => expireAttempt(ctx, jobId, attempt));
 }
 
+/**
+ * As `stopAttempt` for a cancel that was just asked for, without waiting for it. A launch of another process that has made
+ * nothing yet is left to that one: settled from here as never started, its command might still run after the record's end.
+ */
+export function stopRequestedInBackground(ctx: EngineContext, { jobId, attempt }: AttemptOf): void {
+  const leavesLaunch = ctx.inflight.hearsOfCancels === true;
+  ctx.background(`stop ${jobId}#${attempt}`, () => stop(ctx, { jobId, attempt }, leavesLaunch));
+}
+
 /** As `stopAttempt`, without waiting for it: a stop takes up to the grace. One that is lost is done by the reconciler. */
 export function stopInBackground(ctx: EngineContext, { jobId, attempt }: AttemptOf): void {
   ctx.background(`stop ${jobId}#${attempt}`, () => stopAttempt(ctx, jobId, attempt));
 }
 
-/** Stops what runs of an attempt, and records its end. Idempotent; an attempt that has ended is left as it is. */
+/**
+ * Stops what runs of an attempt, and records its end. Idempotent; an attempt that has ended is left as it is. A launch that
+ * is not in this process was lost.
+ */
 export async function stopAttempt(ctx: EngineContext, jobId: JobId, attempt: number): Promise<void> {
+  await stop(ctx, { jobId, attempt }, false);
+}
+
+async function stop(ctx: EngineContext, { jobId, attempt }: AttemptOf, leavesLaunch: boolean): Promise<void> {
   const life = await readLife(ctx.ledger, jobId);
   if (life === undefined || life.job.attempt !== attempt || life.attempt === null) return;
   switch (stageOf(life.job)) {
     case "validating":
     case "pulling":
     case "creating":
-      return stopLaunch(ctx, life);
+      return stopLaunch(ctx, life, leavesLaunch);
     case "running":
       return stopResource(ctx, life, life.attempt.externalRef ?? "");
     default:
@@ -41,11 +57,12 @@ export async function stopAttempt(ctx: EngineContext, jobId: JobId, attempt: num
 }
 
 /** A launch of this process is aborted and records its own end; one that was lost is settled here. */
-async function stopLaunch(ctx: EngineContext, life: Life): Promise<void> {
+async function stopLaunch(ctx: EngineContext, life: Life, leavesLaunch: boolean): Promise<void> {
   const { jobId, attempt, runtime, externalName } = life.job;
   if (ctx.inflight.abort(jobId, CANCELLED)) return;
   const externalRef = await ctx.runtimes.get(runtime).find(externalName ?? "");
   if (externalRef !== undefined) return stopResource(ctx, life, externalRef);
+  if (leavesLaunch) return;
   await neverStarted(ctx, { jobId, attempt }, null);
 }
 

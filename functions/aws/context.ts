@@ -8,6 +8,7 @@ import type { Logger } from "../../engine/ports/logger.ts";
 import type { SecretSource } from "../../engine/ports/secrets.ts";
 import { createRuntimes, maxConcurrent, pushesEnds } from "./runtimes.ts";
 import type { AwsSettings } from "./settings.ts";
+import { hearingCancels, seeToEnd } from "./watch.ts";
 import type { Work } from "./work.ts";
 
 const DAY_SECONDS = 24 * 3600;
@@ -25,8 +26,8 @@ export interface Base {
 export interface Ports extends Pick<EngineContext, "objects" | "sealer" | "orchestrator"> {
   secrets: SecretSource[];
   /**
-   * How the end of an attempt is seen to whose runtime cannot tell AWS of it: `wait` for it while the invocation lasts,
-   * or `look` once, which is the default. The sweep of every minute looks again.
+   * How the end of an attempt is seen to whose runtime cannot tell AWS of it: `wait` for it, or for its deadline, while the
+   * invocation lasts, or `look` once, which is the default. The sweep of every minute looks again.
    */
   watch: "wait" | "look";
   /**
@@ -50,14 +51,12 @@ export async function createContext(base: Base, ports: Partial<Ports>): Promise<
     secrets: new Map((ports.secrets ?? []).map((source) => [source.scheme, source])),
     orchestrator: ports.orchestrator ?? absent("orchestrator"),
     runtimes: await createRuntimes(settings, { homeId: home.homeId, awaitsStops: ports.stops === "wait" }),
-    inflight: work.inflight,
+    inflight: hearingCancels(work.inflight, { ledger, logger }),
     watch(attempt) {
       if (pushesEnds(attempt.runtime)) return;
-      work.background(`watch ${attempt.jobId}#${attempt.attempt}`, async () => {
-        if (ports.watch !== "wait") return await observeExit(ctx, attempt);
-        const status = await statusAtEnd(ctx, attempt, work.signal());
-        if (status !== undefined) await observeExit(ctx, attempt, { status });
-      });
+      work.background(`watch ${attempt.jobId}#${attempt.attempt}`, () =>
+        ports.watch === "wait" ? seeToEnd(ctx, attempt, work.signal()) : observeExit(ctx, attempt),
+      );
     },
     background: work.background,
     progressDelayMs: PROGRESS_DELAY_MS,
@@ -66,20 +65,6 @@ export async function createContext(base: Base, ports: Partial<Ports>): Promise<
     logger,
   };
   return ctx;
-}
-
-/** How an attempt ended; undefined when it has not while the signal lets it be waited for. */
-async function statusAtEnd(
-  ctx: EngineContext,
-  { runtime, externalRef }: { runtime: string; externalRef: string },
-  signal: AbortSignal,
-) {
-  try {
-    return await ctx.runtimes.get(runtime).wait(externalRef, signal);
-  } catch (error) {
-    if (signal.aborted) return undefined;
-    throw error;
-  }
 }
 
 function limitsOf(settings: AwsSettings): Ledger["limits"] {

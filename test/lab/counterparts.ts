@@ -1,4 +1,4 @@
-import { describe, inject, it } from "vitest";
+import { describe, inject, it, type TaskMeta } from "vitest";
 
 /** The real systems that some tests run against. */
 export const COUNTERPARTS = ["docker", "registry", "disk", "dynamodb", "aws"] as const;
@@ -14,6 +14,12 @@ declare module "vitest" {
   }
 }
 
+/** A suite's title, and what is to be told of it. */
+export interface Titled {
+  title: string;
+  meta: TaskMeta;
+}
+
 declare module "@vitest/runner" {
   interface TaskMeta {
     /** Why the suite was left out: the reporter prints it with the number of its tests. */
@@ -26,15 +32,20 @@ declare module "@vitest/runner" {
  * at the end of the run; where LONGSHORE_REQUIRE names the missing one, that is a failure. The body runs in either
  * case, to count its tests: it must touch the counterparts in hooks and tests only.
  */
-export function describeWith(names: CounterpartName | readonly CounterpartName[], title: string, fn: () => void): void {
+export function describeWith(
+  names: CounterpartName | readonly CounterpartName[],
+  titled: string | Titled,
+  fn: () => void,
+): void {
+  const { title, meta } = typeof titled === "string" ? { title: titled, meta: {} } : titled;
   const state = inject("counterparts");
   const missing = (typeof names === "string" ? [names] : names).filter((name) => state[name] !== null);
   if (missing.length === 0) {
-    describe(title, fn);
+    describe(title, { meta }, fn);
     return;
   }
   const skipReason = missing.map((name) => `${name}: ${state[name]}`).join("; ");
-  describe(title, { skip: true, meta: { skipReason } }, fn);
+  describe(title, { skip: true, meta: { ...meta, skipReason } }, fn);
   const required = missing.filter((name) => inject("required").includes(name));
   if (required.length === 0) return;
   describe(title, () => {

@@ -4,8 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CloudFormationClient, paginateListStackResources } from "@aws-sdk/client-cloudformation";
+import {
+  GetFunctionConfigurationCommand,
+  InvokeCommand,
+  LambdaClient,
+  UpdateFunctionConfigurationCommand,
+} from "@aws-sdk/client-lambda";
 import { execa } from "execa";
-import { type LambdaRunner, startLambdaRunner } from "./lambda-runner.ts";
+import { DESCRIBE, type DeployedFunction, type LambdaRunner, startLambdaRunner } from "./lambda-runner.ts";
 import { freePort } from "./registry.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -39,6 +45,12 @@ export interface DeployedHome {
   client: ClientSettings;
   /** What each function has called of the services that speak JSON, such as `ecs:RunTask`, by its logical id. */
   calls(): Map<string, Set<string>>;
+  /** What was deployed of a type, by the beginning of its logical id. @throws Error when there is none. */
+  physicalId(type: string, logicalId?: string): string;
+  /** A function as it stands, by its physical id. */
+  describe(name: string): Promise<DeployedFunction>;
+  /** Gives every function these variables, as a deployment with other settings would. */
+  configure(variables: Record<string, string>): Promise<void>;
   /** What this AWS itself wrote to standard error. */
   complaints(): string;
   stop(): Promise<void>;
@@ -81,8 +93,27 @@ export async function deployHome(context: Record<string, string>): Promise<Deplo
   await cdk(["deploy", "--require-approval", "never", "--output", join(folder, "cdk.out"), ...said]);
   const client = { endpoint, region: "us-east-1", credentials: { accessKeyId: "lab", secretAccessKey: "lab" } };
   const resources = await resourcesOf(client, `longshore-${context.stage ?? "prod"}-home`);
+  const lambda = new LambdaClient(client);
+  opened.defer(() => lambda.destroy());
+  const functions = resources.filter(({ type }) => type === "AWS::Lambda::Function");
   const owned = opened.move();
   return {
+    physicalId(type, logicalId = "") {
+      const found = resources.find((one) => one.type === type && one.logicalId.startsWith(logicalId));
+      if (found === undefined) throw new Error(`nothing of type ${type} was deployed as ${logicalId}`);
+      return found.physicalId;
+    },
+    async describe(FunctionName) {
+      const { Payload } = await lambda.send(new InvokeCommand({ FunctionName, Payload: JSON.stringify(DESCRIBE) }));
+      return JSON.parse(Buffer.from(Payload ?? []).toString("utf8")) as DeployedFunction;
+    },
+    async configure(variables) {
+      for (const { physicalId: FunctionName } of functions) {
+        const { Environment } = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName }));
+        const Variables = { ...Environment?.Variables, ...variables };
+        await lambda.send(new UpdateFunctionConfigurationCommand({ FunctionName, Environment: { Variables } }));
+      }
+    },
     endpoint,
     resources,
     placeholders: account.placeholders().slice(told).sort(),

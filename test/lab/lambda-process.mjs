@@ -2,6 +2,7 @@
 // the other. Started by lambda-runner.ts with the deployed environment and nothing else.
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
+import { finished } from "node:stream/promises";
 import { pathToFileURL } from "node:url";
 
 const [code, handler] = process.argv.slice(2);
@@ -10,7 +11,13 @@ const STREAMED = Symbol("streamed");
 
 globalThis.awslambda = {
   streamifyResponse: (streamed) => Object.assign(streamed, { [STREAMED]: true }),
-  HttpResponseStream: { from: (response, head) => Object.assign(response, { head }) },
+  HttpResponseStream: {
+    from(response, head) {
+      response.head = head;
+      response.emit("head", head);
+      return response;
+    },
+  },
 };
 
 /** Lambda's context, as far as anybody reads it. */
@@ -26,9 +33,15 @@ function contextOf({ timeoutSeconds, name: functionName, memoryMiB, requestId })
   };
 }
 
-async function run(loaded, { event, ...call }) {
+async function run(loaded, { event, streamed, ...call }) {
   if (loaded[STREAMED] !== true) return await loaded(event, contextOf(call));
   const response = new PassThrough();
+  if (streamed) {
+    response.once("head", (head) => process.send({ head }));
+    response.setEncoding("utf8").on("data", (chunk) => process.send({ chunk }));
+    await loaded(event, response, contextOf(call));
+    return await finished(response);
+  }
   const body = text(response);
   await loaded(event, response, contextOf(call));
   return { ...response.head, body: await body };

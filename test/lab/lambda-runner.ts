@@ -4,10 +4,11 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
 import { json } from "node:stream/consumers";
 
-/** An invocation, as awsd.py hands it over. */
-interface Call {
+/** A deployed function, as awsd.py hands it over. */
+export interface DeployedFunction {
   name: string;
   handler: string;
   memoryMiB: number;
@@ -15,8 +16,23 @@ interface Call {
   environment: Record<string, string>;
   /** Where the deployed archive is unpacked. */
   code: string;
+}
+
+interface Call extends DeployedFunction {
   event: unknown;
 }
+
+/** An answer that comes bit by bit. */
+export interface StreamedAnswer {
+  head: { statusCode: number; headers: Record<string, string> };
+  body: AsyncIterable<string>;
+}
+
+/** What a process says of an invocation: parts of a stream, and at last how it ended. */
+type Said = { head: StreamedAnswer["head"] } | { chunk: string } | { payload: string; failed: boolean };
+
+/** An event for the runner itself: it answers with the function as it is deployed. */
+export const DESCRIBE = { "lab:describe": true };
 
 interface Answer {
   /** JSON. */
@@ -37,6 +53,8 @@ export interface LambdaRunner {
   url: string;
   /** All that was invoked so far, in the order of the answers. */
   invocations: Invocation[];
+  /** Invokes a function that streams; resolves with the head. A reader that leaves is not told to the function. */
+  stream(deployed: DeployedFunction, event: unknown): Promise<StreamedAnswer>;
   /** All that the functions wrote. */
   output(): string;
   /** Ends the processes. */
@@ -75,42 +93,68 @@ export async function startLambdaRunner(options: { endpoint(): string }): Promis
     return environment;
   }
 
-  async function invoke(call: Call): Promise<Answer> {
-    // Lambda never gives a process a second event before it has answered the first.
-    const free = idle.get(call.name) ?? [];
-    idle.set(call.name, free);
+  /** Hands over an event and waits for the end; `hear` gets the parts of a stream. */
+  function invoke(call: Call, hear?: (part: Exclude<Said, { payload: string }>) => void): Promise<Answer> {
+    // Lambda never gives a process a second event before it has answered the first, nor one of another environment.
+    const kind = JSON.stringify([call.name, call.code, call.environment]);
+    const free = idle.get(kind) ?? [];
+    idle.set(kind, free);
     const environment = free.pop() ?? start(call);
     const { child } = environment;
     const before = environment.log.length;
     const { name, memoryMiB, timeoutSeconds, event } = call;
-    const heard = new AbortController();
-    const first = (event: string) => once(child, event, { signal: heard.signal });
-    const exited = first("exit").then(([code]) => ({
-      payload: JSON.stringify({ errorType: "Runtime.ExitError", errorMessage: `exit ${code}` }),
-      failed: true,
-    }));
-    const answered = first("message").then(([answer]) => answer as Omit<Answer, "logs">);
-    child.send({ name, memoryMiB, timeoutSeconds, event, requestId: randomUUID() });
-    const answer = await Promise.race([answered, exited]);
-    const isDeaf = (error: unknown) => (heard.signal.aborted ? undefined : Promise.reject(error));
-    answered.catch(isDeaf);
-    exited.catch(isDeaf);
-    heard.abort();
-    if (child.connected) free.push(environment);
-    return { ...answer, logs: environment.log.slice(before) };
+    return new Promise((resolve) => {
+      const onMessage = (said: Said) => {
+        if ("payload" in said) end(said);
+        else hear?.(said);
+      };
+      const onExit = (code: number | null) =>
+        end({
+          payload: JSON.stringify({ errorType: "Runtime.ExitError", errorMessage: `exit ${code}` }),
+          failed: true,
+        });
+      const end = (answer: { payload: string; failed: boolean }) => {
+        child.off("message", onMessage).off("exit", onExit);
+        if (child.connected) free.push(environment);
+        const logs = environment.log.slice(before);
+        invocations.push({ ...answer, logs, name, event });
+        resolve({ ...answer, logs });
+      };
+      child.on("message", onMessage).once("exit", onExit);
+      child.send({ name, memoryMiB, timeoutSeconds, event, streamed: hear !== undefined, requestId: randomUUID() });
+    });
+  }
+
+  async function stream(deployed: DeployedFunction, event: unknown): Promise<StreamedAnswer> {
+    const head = Promise.withResolvers<StreamedAnswer["head"]>();
+    const body = new PassThrough({ encoding: "utf8" });
+    // Whoever left early has destroyed it.
+    body.on("error", () => undefined);
+    const over = invoke({ ...deployed, event }, (part) => {
+      if ("head" in part) head.resolve(part.head);
+      else if (!body.destroyed) body.write(part.chunk);
+    });
+    void over.then(({ failed, payload }) => {
+      if (!failed) return void body.end();
+      const error = new Error(`${deployed.name} failed: ${payload}`);
+      head.reject(error);
+      body.destroy(error);
+    });
+    return { head: await head.promise, body };
   }
 
   const server = createServer(async (request, response) => {
     const call = (await json(request)) as Call;
-    const answer = await invoke(call);
-    invocations.push({ ...answer, name: call.name, event: call.event });
-    response.end(JSON.stringify(answer));
+    if (Object.hasOwn(Object(call.event), "lab:describe"))
+      response.end(JSON.stringify({ payload: JSON.stringify(call), failed: false, logs: "" }));
+    else response.end(JSON.stringify(await invoke(call)));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     invocations,
+    stream,
     output: () => output,
     async stop() {
       server.closeAllConnections();

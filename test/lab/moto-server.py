@@ -2,7 +2,8 @@
 
 usage: python3 moto-server.py PORT   (listens on loopback; then AWS_ENDPOINT_URL=http://localhost:PORT with any credentials)
 - A DynamoDB transaction is isolated: moto restores its copy of the whole table after a refused one, and with it takes
-  away what others wrote meanwhile. Here one call at a time works on the tables.
+  away what others wrote meanwhile. Here one call at a time works on the tables, and a refused transaction restores the items
+  that it touched: a copy of the whole table for each would make every commit slower than the one before.
 - TransactWriteItems' ClientRequestToken is honoured: the same token again is the same transaction, done once.
 - A state machine really runs, more than once at a time. A function `loopback-PORT-NAME` in it is an HTTP POST to /NAME on that port: a test's own
   handler, whose answer 500 with `{"errorType", "errorMessage"}` is a failure of the function.
@@ -89,6 +90,55 @@ for action in (
     "query", "scan", "transact_get_items", "transact_write_items", "update_item",
 ):
     setattr(handler, action, isolated(getattr(handler, action)))
+
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.table import Table
+
+_transact = DynamoDBBackend.transact_write_items
+transacting = threading.local()
+
+
+def copy_of_table(self, memo):
+    if getattr(transacting, "now", False):
+        return self
+    copied = self.__class__.__new__(self.__class__)
+    memo[id(self)] = copied
+    for name, value in self.__dict__.items():
+        setattr(copied, name, copy.deepcopy(value, memo))
+    return copied
+
+
+def touched(backend, operations):
+    """The items of a transaction as they are before it: where they are, and a copy or None."""
+    for operation in operations:
+        op = next(iter(operation.values()))
+        table = backend.tables.get(op.get("TableName"))
+        place = op.get("Key") or op.get("Item") or {}
+        if table is not None and all(name in place for name in table.table_key_attrs):
+            keys = [DynamoType(place[name]) for name in table.table_key_attrs]
+            yield table, keys, copy.deepcopy(table.get_item(*keys))
+
+
+def transact(self, transact_items):
+    before = list(touched(self, transact_items))
+    transacting.now = True
+    try:
+        return _transact(self, transact_items)
+    except BaseException:
+        for table, keys, item in before:
+            items, key = (table.items[keys[0]], keys[1]) if len(keys) == 2 else (table.items, keys[0])
+            if item is None:
+                items.pop(key, None)
+            else:
+                items[key] = item
+        raise
+    finally:
+        transacting.now = False
+
+
+Table.__deepcopy__ = copy_of_table
+DynamoDBBackend.transact_write_items = transact
 
 sys.dont_write_bytecode = True  # not beside the sources
 import moto_ecs  # its ECS, mended there

@@ -9,8 +9,16 @@ interface Skip {
   tests: number;
 }
 
+/** Scenarios that are for one home. */
+interface OneHome {
+  title: string;
+  home: string;
+  reason: string;
+  tests: number;
+}
+
 /**
- * Ends a run: prints which suites were left out and why, what the tests left behind, and as the very last line the
+ * Ends a run: prints which suites were left out and why, which scenarios are for one home only and why, what the tests left behind, and as the very last line the
  * count, `N passed, N failed` and, when there are any, `, N skipped`. A leak, a file that could not be loaded and an
  * error outside of all tests count as failures.
  */
@@ -24,6 +32,7 @@ export default function createReporter(): Reporter {
       const tests = modules.flatMap((module) => [...module.children.allTests()]);
       const count = (state: string) => tests.filter((test) => test.result().state === state).length;
       printSkips(modules.flatMap(skipsOf));
+      printOneHome(modules.flatMap(oneHomeOf));
       const leaks = await findLeaks(startedMs);
       for (const leak of leaks) console.error(`left behind: ${leak}`);
       const failed = count("failed") + brokenModules(modules) + unhandled.length + leaks.length;
@@ -40,6 +49,31 @@ function printSkips(skips: Skip[]): void {
   console.log("\nNot run:");
   for (const { title, reason, tests } of skips)
     console.log(`  ${title}: ${tests === 1 ? "1 test" : `${tests} tests`} (${reason})`);
+}
+
+function printOneHome(suites: OneHome[]): void {
+  if (suites.length === 0) return;
+  console.log("\nScenarios of one home only:");
+  for (const { title, home, reason, tests } of suites) {
+    console.log(`  ${home}: ${title}: ${tests === 1 ? "1 test" : `${tests} tests`} (${reason})`);
+  }
+}
+
+function oneHomeOf(module: TestModule): OneHome[] {
+  return [...module.children.allSuites()].flatMap((suite) => {
+    const only = suite.meta().onlyHome;
+    if (only === undefined) return [];
+    return [
+      {
+        ...only,
+        title: `${module.relativeModuleId} > ${suite.parent.type === "suite" ? suite.parent.fullName : ""}`.replace(
+          / > $/,
+          "",
+        ),
+        tests: size(suite),
+      },
+    ];
+  });
 }
 
 function skipsOf(module: TestModule): Skip[] {

@@ -2,13 +2,28 @@ import { createParser } from "eventsource-parser";
 import { expect, vi } from "vitest";
 import type { Job, JobEvent, LogLine, Page, Problem, Spec } from "./contract.ts";
 import { TERMINAL } from "./contract.ts";
+import type { Home } from "./homes.ts";
 
 /** What a scenario runs against: the URL of an API, known once the suite's hooks have run. */
 export interface Target {
   /** Such as `http://127.0.0.1:7070/api/v1`. */
   api(): string;
+  /** Which of the two homes it is; default the local one. */
+  home?: Home;
+  /** Sends requests where callers have to say who they are; default: the global fetch. */
+  fetch?: typeof fetch;
+  /** The headers of a request whose caller has to say who he is; default: as they are. */
+  sign?(request: UnsignedRequest): Promise<Record<string, string>>;
   /** Gets the text of every answer, where a scenario wants to look through all of them. */
   record?(text: string): void;
+}
+
+/** What is signed of a request that is not sent by `fetch`. */
+export interface UnsignedRequest {
+  method: string;
+  url: URL;
+  headers: Record<string, string>;
+  body: string | undefined;
 }
 
 export interface Answer<T> {
@@ -32,7 +47,7 @@ export const PATIENCE_MS = 25_000;
 export async function call<T = unknown>(target: Target, path: string, options: CallOptions = {}): Promise<Answer<T>> {
   const { body, headers = {} } = options;
   const sent = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
-  const response = await fetch(`${target.api()}${path}`, {
+  const response = await (target.fetch ?? fetch)(`${target.api()}${path}`, {
     method: options.method ?? (body === undefined ? "GET" : "POST"),
     headers: { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
     ...(sent === undefined ? {} : { body: sent }),
@@ -101,7 +116,7 @@ export async function* follow(
   headers: Record<string, string> = {},
 ): AsyncGenerator<Message> {
   const cut = new AbortController();
-  const response = await fetch(`${target.api()}${path}`, {
+  const response = await (target.fetch ?? fetch)(`${target.api()}${path}`, {
     headers: { Accept: "text/event-stream", ...headers },
     signal: cut.signal,
   });

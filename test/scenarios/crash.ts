@@ -30,6 +30,9 @@ export interface CrashFacts {
   left(jobId: string): Promise<string[]>;
 }
 
+/** Why these scenarios are the local home's only. */
+export const KILLS_A_PROCESS =
+  "the process of the home is killed and started again; AWS's functions are tried by faults of every call (test/adapters)";
 /** A container that was made and not started is left to its maker for a while, should he still live. */
 const RECOVERY_LIMIT_MS = 60_000;
 /** The contract's own number for a clean stop. */

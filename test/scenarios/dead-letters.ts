@@ -12,7 +12,7 @@ import {
   type Target,
 } from "./client.ts";
 import { type Job, type JobError, type Page, TIME } from "./contract.ts";
-import { stubJob } from "./runtimes.ts";
+import { type RuntimeFacts, stubJob } from "./runtimes.ts";
 
 interface DeadLetter {
   id: string;
@@ -27,8 +27,11 @@ interface DeadLetter {
 const KEYS = ["id", "jobId", "name", "error", "attempts", "createdAt", "replayedAs"].sort();
 const UNKNOWN = "dl_01J00000000000000000000000";
 
-/** Jobs that failed for good: kept, listed, replayed, removed. */
-export function deadLetters(target: Target): void {
+/**
+ * Jobs that failed for good: kept, listed, replayed, removed. For a home with the stub.
+ * @param facts.forever a job that runs until it is stopped, on any runtime.
+ */
+export function deadLetters(target: Target, { forever }: Pick<RuntimeFacts, "forever">): void {
   const list = async (query = "") => (await call<Page<DeadLetter>>(target, `/dead-letters${query}`)).body;
   const show = (id: string) => call<DeadLetter>(target, `/dead-letters/${id}`);
   const replay = (id: string, headers: Record<string, string> = {}) =>
@@ -72,7 +75,7 @@ export function deadLetters(target: Target): void {
       const good = await submit(target, stubJob());
       const retry = { maxAttempts: 2, delaySeconds: 0, on: ["UNKNOWN"] };
       const saved = await submit(target, stubJob({ STUB_END_WITH: "UNKNOWN", STUB_FAIL_ATTEMPTS: "1" }, { retry }));
-      const stopped = await submit(target, stubJob({ STUB_DURATION_MS: "forever" }));
+      const stopped = await submit(target, forever());
       await reached(target, stopped.jobId, "STARTED");
       await cancel(target, stopped.jobId);
       for (const { jobId } of [good, saved, stopped]) {

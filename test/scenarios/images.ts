@@ -9,8 +9,11 @@ import { containersOf } from "./leftovers.ts";
 import { dockerJob } from "./runtimes.ts";
 import { expectNeverStarted } from "./unhappy.ts";
 
-/** The environment variables under which a home must find the registry's credentials, right and wrong. */
-export const REGISTRY_ENV = { SCENARIO_REGISTRY: "user:open sesame", SCENARIO_BAD_REGISTRY: "user:wrong words" };
+/** The registry's credentials, right and wrong, by the names under which a home must find them in its sources. */
+export const REGISTRY_CREDENTIALS = {
+  SCENARIO_REGISTRY: "user:open sesame",
+  SCENARIO_BAD_REGISTRY: "user:wrong words",
+};
 
 /** Somebody who accepts connections and says nothing. */
 async function startSilence(): Promise<{ host: string; asked: Promise<unknown>; stop(): Promise<void> }> {
@@ -34,8 +37,11 @@ async function startSilence(): Promise<{ host: string; asked: Promise<unknown>; 
   };
 }
 
-/** What can go wrong on the way to an image. For a home with Docker, `REGISTRY_ENV` in its environment. */
-export function images(target: Target): void {
+/**
+ * What can go wrong on the way to an image. For a home with Docker that finds `REGISTRY_CREDENTIALS` in a source; `from`
+ * is what stands before their names in a spec.
+ */
+export function images(target: Target, { from }: { from: string }): void {
   describe("an image", () => {
     let open: TestRegistry;
     let closed: TestRegistry;
@@ -44,7 +50,7 @@ export function images(target: Target): void {
     let guarded: string;
 
     beforeAll(async () => {
-      const [username = "", password = ""] = REGISTRY_ENV.SCENARIO_REGISTRY.split(":");
+      const [username = "", password = ""] = REGISTRY_CREDENTIALS.SCENARIO_REGISTRY.split(":");
       [open, closed, silence] = await Promise.all([
         startRegistry(),
         startRegistry({ username, password }),
@@ -97,10 +103,10 @@ export function images(target: Target): void {
 
     it("of a registry that wants credentials is AUTH without any, with wrong ones, and with ones that cannot be had", async () => {
       await failing(guarded, "AUTH");
-      await failing(guarded, "AUTH", { registryAuth: { from: "env:SCENARIO_BAD_REGISTRY" } });
+      await failing(guarded, "AUTH", { registryAuth: { from: `${from}SCENARIO_BAD_REGISTRY` } });
       const { jobId } = await submit(
         target,
-        dockerJob("true", { image: guarded, registryAuth: { from: "env:NOBODY_SET" } }),
+        dockerJob("true", { image: guarded, registryAuth: { from: `${from}NOBODY_SET` } }),
       );
       const job = await ended(target, jobId);
       expect(["AUTH", "NOT_FOUND"]).toContain(job.error?.category);
@@ -108,7 +114,7 @@ export function images(target: Target): void {
     });
 
     it("of a registry that wants credentials runs with the right ones, which nobody is told", async () => {
-      const spec = dockerJob("echo let in", { image: guarded, registryAuth: { from: "env:SCENARIO_REGISTRY" } });
+      const spec = dockerJob("echo let in", { image: guarded, registryAuth: { from: `${from}SCENARIO_REGISTRY` } });
       const { jobId } = await submit(target, spec);
       expect(await ended(target, jobId)).toMatchObject({ status: "SUCCEEDED" });
       await cleanedUp(target, jobId);

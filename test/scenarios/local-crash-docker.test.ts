@@ -2,12 +2,15 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
 import { describeWith } from "../lab/counterparts.ts";
-import { crashes } from "./crash.ts";
+import { crashes, KILLS_A_PROCESS } from "./crash.ts";
+import { oneHome } from "./homes.ts";
 import { containersOf } from "./leftovers.ts";
 import { type LocalHome, startLocalHome, temporaryFolder } from "./local-home.ts";
 import { dockerJob } from "./runtimes.ts";
 
-describeWith("docker", "a local home with Docker", () => {
+const title = "a local home with Docker";
+
+describeWith("docker", { title, meta: oneHome("local", KILLS_A_PROCESS) }, () => {
   let home: LocalHome;
   let places: Awaited<ReturnType<typeof temporaryFolder>>;
   const shared = () => join(places.path, "shared");

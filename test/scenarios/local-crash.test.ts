@@ -1,7 +1,8 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
-import { crashes, waitingOut } from "./crash.ts";
+import { crashes, KILLS_A_PROCESS, waitingOut } from "./crash.ts";
+import { onlyOn } from "./homes.ts";
 import { processesOf } from "./leftovers.ts";
 import { type LocalHome, startLocalHome, temporaryFolder } from "./local-home.ts";
 import { processJob } from "./runtimes.ts";
@@ -20,11 +21,13 @@ afterAll(async () => {
   await places.remove();
 });
 
-crashes(() => home, {
-  name: "process",
-  folder: shared,
-  place: shared,
-  job: processJob,
-  left: (jobId) => processesOf({ jobId }),
+onlyOn("local", KILLS_A_PROCESS, () => {
+  crashes(() => home, {
+    name: "process",
+    folder: shared,
+    place: shared,
+    job: processJob,
+    left: (jobId) => processesOf({ jobId }),
+  });
+  waitingOut(() => home);
 });
-waitingOut(() => home);

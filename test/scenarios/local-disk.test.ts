@@ -19,6 +19,7 @@ import {
   until,
 } from "./client.ts";
 import type { Job, Page } from "./contract.ts";
+import { oneHome } from "./homes.ts";
 import { type LocalHome, startLocalHome } from "./local-home.ts";
 import { processJob, stubJob } from "./runtimes.ts";
 
@@ -27,7 +28,10 @@ interface Health {
   checks: { name: string; ok: boolean; message: string }[];
 }
 
-describeWith("disk", "a home whose data directory has a disk of its own", () => {
+const title = "a home whose data directory has a disk of its own";
+const ONLY_LOCAL = "DynamoDB and S3 have no disk of ours that could be full or fail";
+
+describeWith("disk", { title, meta: oneHome("local", ONLY_LOCAL) }, () => {
   let disk: SmallDisk;
   let home: LocalHome;
 

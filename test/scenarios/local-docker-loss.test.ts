@@ -15,6 +15,7 @@ import {
   submit,
   until,
 } from "./client.ts";
+import { oneHome } from "./homes.ts";
 import { containersOf } from "./leftovers.ts";
 import { type LocalHome, startLocalHome } from "./local-home.ts";
 import { dockerJob } from "./runtimes.ts";
@@ -27,7 +28,11 @@ interface Health {
 /** A daemon's start and the sweep that takes up what was left may each take a while. */
 const LONG_MS = 120_000;
 
-describeWith("docker", "a local home whose Docker goes away", () => {
+const title = "a local home whose Docker goes away";
+const ONLY_LOCAL =
+  "its Docker Engine is ended and started beside it; the runtimes of AWS go away in other ways (test/adapters/runtime/ecs)";
+
+describeWith("docker", { title, meta: oneHome("local", ONLY_LOCAL) }, () => {
   let daemon: PrivateDocker;
   let home: LocalHome;
 

@@ -5,6 +5,7 @@ import { describeWith } from "../lab/counterparts.ts";
 import { ensureBusybox } from "../lab/docker.ts";
 import { type PrivateDocker, startPrivateDocker } from "../lab/private-docker.ts";
 import { call, cleanedUp, ended, eventsOf, givesNothingAway, show, submit } from "./client.ts";
+import { oneHome } from "./homes.ts";
 import { type LocalHome, startLocalHome, temporaryFolder } from "./local-home.ts";
 import { dockerJob } from "./runtimes.ts";
 
@@ -12,7 +13,11 @@ import { dockerJob } from "./runtimes.ts";
 const LONG_MS = 180_000;
 const WAIT = { timeout: 60_000, interval: 100 };
 
-describeWith("docker", "a local home whose Docker is stopped and started under load", () => {
+const title = "a local home whose Docker is stopped and started under load";
+const ONLY_LOCAL =
+  "its Docker Engine is ended and started beside it; the runtimes of AWS go away in other ways (test/adapters/runtime/ecs)";
+
+describeWith("docker", { title, meta: oneHome("local", ONLY_LOCAL) }, () => {
   let daemon: PrivateDocker;
   let home: LocalHome;
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;

@@ -26,8 +26,8 @@ afterAll(async () => {
 describe("a local home", () => {
   happyLives(target, STUB);
   happyLives(target, PROCESS);
-  collections(target);
-  deadLetters(target);
+  collections(target, { other: "process", forever: STUB.forever });
+  deadLetters(target, STUB);
   streams(target, { name: "process", job: processJob });
 });
 

@@ -1,14 +1,15 @@
 import { afterAll, beforeAll } from "vitest";
-import { LIMITS_ENV, limits } from "./limits.ts";
+import { limits, limitsEnv } from "./limits.ts";
 import { type LocalHome, startLocalHome } from "./local-home.ts";
+import { STUB } from "./runtimes.ts";
 
 let home: LocalHome;
 
 beforeAll(async () => {
-  home = await startLocalHome({ env: { ...LIMITS_ENV, LONGSHORE_RUNTIMES: "stub" } });
+  home = await startLocalHome({ env: { ...limitsEnv("stub"), LONGSHORE_RUNTIMES: "stub" } });
 });
 afterAll(async () => {
   await home.dispose();
 });
 
-limits({ api: () => home.api() });
+limits({ api: () => home.api() }, STUB);

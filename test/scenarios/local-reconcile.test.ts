@@ -15,6 +15,7 @@ import {
   submit,
   until,
 } from "./client.ts";
+import { oneHome } from "./homes.ts";
 import { containersOf } from "./leftovers.ts";
 import { type LocalHome, startLocalHome } from "./local-home.ts";
 import { dockerJob } from "./runtimes.ts";
@@ -22,7 +23,11 @@ import { dockerJob } from "./runtimes.ts";
 const READY = "echo ready; exec sleep 1000";
 const UNKNOWN_JOB = "job_01KGABCDEFGHJKMNPQRSTVWXYZ";
 
-describeWith("docker", "a local home whose containers are meddled with", () => {
+const title = "a local home whose containers are meddled with";
+const ONLY_LOCAL =
+  "a sweep in AWS leaves alone what was touched in the last half minute; its parts are tried in test/engine";
+
+describeWith("docker", { title, meta: oneHome("local", ONLY_LOCAL) }, () => {
   const docker = new Docker();
   let home: LocalHome;
 

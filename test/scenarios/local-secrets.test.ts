@@ -1,11 +1,41 @@
 import { randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { describeWith } from "../lab/counterparts.ts";
 import { cleanedUp, ended, submit } from "./client.ts";
 import { startLocalHome, temporaryFolder } from "./local-home.ts";
 import { filesWith, formsOf, holds } from "./needles.ts";
 import { dockerJob, processJob } from "./runtimes.ts";
-import { secretsStaySecret } from "./secrets.ts";
+import { type SecretFacts, secretsStaySecret } from "./secrets.ts";
+
+/** A home that takes one value from its environment and the other one from a file. */
+const open: SecretFacts["open"] = async (values, record) => {
+  const folder = await temporaryFolder();
+  await writeFile(join(folder.path, "value"), `${values.FROM_OTHER}\n`);
+  const env = { SCENARIO_VALUE: values.FROM_SOURCE, LONGSHORE_SECRET_ROOTS: folder.path };
+  const home = await startLocalHome({ env, record }).catch(async (error: unknown) => {
+    await folder.remove();
+    throw error;
+  });
+  return {
+    api: home.api,
+    record,
+    sources: { FROM_SOURCE: "env:SCENARIO_VALUE", FROM_OTHER: `file:${join(folder.path, "value")}` },
+    refused: [
+      ...["env:LONGSHORE_HOME", "env:AWS_SECRET_ACCESS_KEY", "env:PATH_THAT_IS_NOT_SET", "file:/etc/passwd", "ssm:/a"],
+      `file:${join(home.data, "key")}`,
+      `file:${join(folder.path, "missing")}`,
+    ],
+    holding: (texts) => Promise.all(texts.map((text) => filesWith(home.data, text))),
+    output: home.output,
+    crash: { end: () => home.end("SIGKILL"), start: home.start },
+    async dispose() {
+      await home.dispose();
+      await folder.remove();
+    },
+  };
+};
 
 describe("the search for a value", () => {
   it("finds it in every form, in files that lie deep", async () => {
@@ -25,10 +55,10 @@ describe("the search for a value", () => {
   });
 });
 
-secretsStaySecret({ name: "process", job: processJob });
+secretsStaySecret({ name: "process", home: "local", job: processJob, open });
 
 describeWith("docker", "with Docker", () => {
-  secretsStaySecret({ name: "docker", job: dockerJob });
+  secretsStaySecret({ name: "docker", home: "local", job: dockerJob, open });
 
   it("tells no secret of an image reference that cannot be pulled", async () => {
     const value = randomBytes(12).toString("hex");

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeWith } from "../lab/counterparts.ts";
 import { cleanedUp, ended, submit, type Target } from "./client.ts";
-import { images, REGISTRY_ENV } from "./images.ts";
+import { images, REGISTRY_CREDENTIALS } from "./images.ts";
 import { containersOf, processesOf } from "./leftovers.ts";
 import { type LocalHome, startLocalHome } from "./local-home.ts";
 import { dockerJob, processJob } from "./runtimes.ts";
@@ -11,7 +11,7 @@ let home: LocalHome;
 const target: Target = { api: () => home.api() };
 
 beforeAll(async () => {
-  home = await startLocalHome({ env: REGISTRY_ENV });
+  home = await startLocalHome({ env: REGISTRY_CREDENTIALS });
 });
 afterAll(async () => {
   await home.dispose();
@@ -37,5 +37,5 @@ describeWith("docker", "a local home with Docker", () => {
 });
 
 describeWith(["docker", "registry"], "a local home with a registry", () => {
-  images(target);
+  images(target, { from: "env:" });
 });

@@ -34,8 +34,8 @@ export async function filesWith(directory: string, value: string): Promise<strin
 }
 
 /** Whether a text holds the value in one of its forms. */
-export function holds(text: string, value: string): boolean {
-  const bytes = Buffer.from(text);
+export function holds(text: string | Buffer, value: string): boolean {
+  const bytes = typeof text === "string" ? Buffer.from(text) : text;
   return formsOf(value).some((form) => bytes.includes(form));
 }
 

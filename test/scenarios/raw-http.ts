@@ -13,8 +13,9 @@ export async function rawCall(
   const { method = "GET", headers = {}, body } = options;
   const base = new URL(target.api());
   const { hostname, port } = base;
+  const signed = await signedHeaders(target, { method, url: new URL(`${base.href}${path}`), headers, body });
   // Not through a URL, which would mend the path.
-  const call = request({ hostname, port, method, path: `${base.pathname}${path}`, headers, agent: false });
+  const call = request({ hostname, port, method, path: `${base.pathname}${path}`, headers: signed, agent: false });
   // The answer may come before the server has taken the whole body.
   call.on("error", () => undefined);
   call.end(body);
@@ -27,6 +28,18 @@ export async function rawCall(
     text: said,
     body: /json/.test(response.headers["content-type"] ?? "") ? JSON.parse(said) : said,
   };
+}
+
+/** @throws TypeError for bytes where the home wants signatures: what they are of is text. */
+async function signedHeaders(
+  { sign }: Target,
+  request: { method: string; url: URL; headers: Record<string, string>; body: Uint8Array | string | undefined },
+): Promise<Record<string, string>> {
+  const { headers, body } = request;
+  if (sign === undefined) return headers;
+  if (body instanceof Uint8Array) throw new TypeError("only text can be signed here");
+  const lower = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]);
+  return await sign({ ...request, body, headers: Object.fromEntries(lower) });
 }
 
 /** Writes the pieces to a socket, one after the other, and gives what comes back until the server closes it, which the request must ask for. */

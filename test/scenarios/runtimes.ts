@@ -9,7 +9,7 @@ export interface RuntimeFacts {
   /** Writes `one` and `two` to standard output and `oops` to standard error, and ends with the code. */
   talk(exitCode: number): Spec;
   /** Runs until it is stopped. */
-  forever(): Spec;
+  forever(more?: Spec): Spec;
 }
 
 const START = ["SUBMITTED", "ADMITTED", "VALIDATED"];
@@ -36,14 +36,14 @@ export const STUB: RuntimeFacts = {
   name: "stub",
   events: [...START, ...END],
   talk: (exitCode) => stubJob({ STUB_STDOUT: "one\ntwo", STUB_STDERR: "oops", STUB_EXIT_CODE: String(exitCode) }),
-  forever: () => stubJob({ STUB_DURATION_MS: "forever" }),
+  forever: (more) => stubJob({ STUB_DURATION_MS: "forever" }, more),
 };
 
 export const PROCESS: RuntimeFacts = {
   name: "process",
   events: [...START, ...END],
   talk: (exitCode) => processJob(talk(exitCode)),
-  forever: () => processJob("exec sleep 1000"),
+  forever: (more) => processJob("exec sleep 1000", more),
 };
 
 export const DOCKER: RuntimeFacts = {
@@ -51,5 +51,5 @@ export const DOCKER: RuntimeFacts = {
   events: [...START, "IMAGE_PULLING", ...END],
   talk: (exitCode) => dockerJob(talk(exitCode)),
   // As the first process of a container it would not hear of SIGTERM without a trap.
-  forever: () => dockerJob("trap 'exit 143' TERM; sleep 1000 & wait"),
+  forever: (more) => dockerJob("trap 'exit 143' TERM; sleep 1000 & wait", more),
 };

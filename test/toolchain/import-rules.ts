@@ -61,6 +61,8 @@ const KEPT: readonly { packages: RegExp; zones: readonly string[] }[] = [
     packages: /^(aws-cdk-lib|aws-cdk|constructs|cdk-nag|@aws-cdk\/.*|@aws-solutions-constructs\/.*)$/,
     zones: ["infra"],
   },
+  // The client signs what it sends to AWS; it loads these only then (test/sdk/lazy.test.ts).
+  { packages: /^(@aws-sdk\/credential-providers|@smithy\/signature-v4)$/, zones: ["adapters", "sdk"] },
   { packages: /^(@aws-sdk|@smithy)\//, zones: ["adapters"] },
 ];
 

@@ -5,6 +5,7 @@ import { advance } from "../../../engine/ledger/advance.ts";
 import { masksKey, sealedKey } from "../../../engine/ledger/keys.ts";
 import { readMasks } from "../../../engine/ledger/read.ts";
 import { cancelJob } from "../../../engine/operations/control.ts";
+import { drive } from "../../../engine/operations/drive.ts";
 import { finalizeAttempt } from "../../../engine/operations/finalize.ts";
 import { launchAttempt } from "../../../engine/operations/launch.ts";
 import { observeExit } from "../../../engine/operations/observe.ts";
@@ -372,6 +373,27 @@ describe("a cancel", () => {
     await world.settled();
     expect(await leftOn(world)).toEqual([]);
     expect((await lifeOf(world, task.jobId)).job.status).toBe("CANCELLED");
+  });
+
+  test("regression: of a launch in another process, which hears of cancels, is not on record before that one has stopped", async () => {
+    const held = heldSubmit();
+    const task = await admitted(world, {}, FOREVER);
+    const launching = launchAttempt(world.ctx, task);
+    await held.reached;
+    await cancelJob(world.ctx, task.jobId, "me");
+    const inflight = { ...world.ctx.inflight, abort: () => false, hearsOfCancels: true };
+    const items = (await world.ledger.sqlite.feed.read(0, 100)).map(({ item }) => item);
+    await drive({ ...world.ctx, inflight }, items);
+    await world.settled();
+    expect(await lifeOf(world, task.jobId)).toMatchObject({ job: { status: "RUNNING" }, attempt: { exit: null } });
+    held.goOn();
+    await launching;
+    await world.settled();
+    expect((await lifeOf(world, task.jobId)).attempt).toMatchObject({ startedAt: null, exit: { exitCode: null } });
+    expect(world.starts.size).toBe(0);
+    await finalizeAttempt(world.ctx, task);
+    expect((await lifeOf(world, task.jobId)).job).toMatchObject({ status: "CANCELLED", error: null });
+    expect(await leftOn(world)).toEqual([]);
   });
 
   test("that meets the very end of the launch stops what was started", async () => {
