@@ -83,7 +83,10 @@ const CERTAIN: ReadonlySet<string> = new Set(["AUTH", "NOT_FOUND", "IMAGE_PULL",
 /** Failures that a runtime itself must have told. */
 const ANSWERS: ReadonlySet<string> = new Set(["AUTH", "NOT_FOUND", "IMAGE_PULL", "USER_CODE"]);
 
-/** The launch with every real value in it, or why it cannot be made. */
+/**
+ * The launch with every real value in it, or why it cannot be made.
+ * @throws LongshoreError UNAVAILABLE when that cannot be known just now: it says nothing of the job.
+ */
 async function prepare(ctx: EngineContext, { job }: Life, name: string): Promise<Prepared | LongshoreError> {
   try {
     const sealed = await readSealed(ctx.ledger, job.jobId);
@@ -105,6 +108,7 @@ async function prepare(ctx: EngineContext, { job }: Life, name: string): Promise
     };
     return { launch, mask: createMasker(secretValues) };
   } catch (error) {
+    if (error instanceof LongshoreError && error.code === "UNAVAILABLE") throw error;
     // Not its text: a parser's message may quote the spec.
     if (!(error instanceof LongshoreError))
       ctx.logger.error({ jobId: job.jobId, error: kindOf(error) }, "unforeseen error before a launch");

@@ -39,8 +39,7 @@ export function createMetrics(stage: string): HomeMetrics {
       },
     }),
     swept(report, oldestWaitingSeconds) {
-      // A sweep that was stopped has not looked at all of them.
-      if (report.stopped === null) metrics.addMetric("ActiveJobs", MetricUnit.Count, report.looked);
+      if (report.active !== null) metrics.addMetric("ActiveJobs", MetricUnit.Count, report.active);
       metrics.addMetric("Repairs", MetricUnit.Count, report.repaired);
       metrics.addMetric("Orphans", MetricUnit.Count, report.orphans);
       metrics.addMetric("SweepFailures", MetricUnit.Count, report.failed);
