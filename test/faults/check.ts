@@ -1,0 +1,72 @@
+import { masksKey, sealedKey } from "../../engine/ledger/keys.ts";
+import { readLife } from "../../engine/ledger/read.ts";
+import { readLogs } from "../../engine/operations/read-logs.ts";
+import type { Item } from "../../engine/ports/table.ts";
+import { everyEvent, storedCounters } from "../engine/ledger/fixtures.ts";
+import { REFERENCED } from "./account.ts";
+import type { Life } from "./life.ts";
+import { type Course, PLAIN } from "./paths.ts";
+
+/** What a fault may add to the events of a job. */
+const EXTRAS: ReadonlySet<string> = new Set(["RECONCILED"]);
+
+const NOTHING = { queue: [0], slots: { stub: [0] }, keys: { k: 0 }, lanes: {} };
+
+/** What is wrong with how a job went that should have gone as an undisturbed one; empty: nothing. */
+export async function objectionsTo(life: Life, course: Course, undisturbed: Life): Promise<string[]> {
+  const found: string[] = [];
+  const expect = (what: string, is: unknown, should: unknown) => {
+    const [a, b] = [JSON.stringify(is), JSON.stringify(should)];
+    if (a !== b) found.push(`${what}: ${a} instead of ${b}`);
+  };
+  const { ctx, jobId } = life;
+  const { table } = ctx.ledger;
+  const { job } = (await readLife(ctx.ledger, jobId)) ?? {};
+  if (job === undefined) return [`there is no job ${jobId}`];
+  const { status, attempt, phase, cleanupPending } = job;
+  expect("the job", { status, attempt, phase, cleanupPending }, { ...course.ends, phase: null, cleanupPending: false });
+
+  const events = await everyEvent(table, jobId);
+  expect(
+    "numbers of events",
+    events.map(({ seq }) => seq),
+    events.map((_, at) => at + 1),
+  );
+  const plain = events.map(({ type }) => type).filter((type) => !EXTRAS.has(type));
+  expect("events", plain, undisturbed.types);
+  const ids = events.map(({ seq }) => `${jobId}#${seq}`);
+  expect("events in the stream", life.committed, ids);
+  expect("events on the bus", [...new Set(life.published)], ids);
+
+  const names = Array.from({ length: attempt }, (_, at) => `a${at + 1}`);
+  expect(
+    "starts",
+    [...life.runtime.starts].map(([name, count]) => [name.replace(/^.*-/, ""), count]),
+    names.map((name) => [name, 1]),
+  );
+  expect(
+    "left on the runtime",
+    (await life.runtime.all()).map(({ externalName }) => externalName),
+    [],
+  );
+  expect("counters", await storedCounters(ctx.ledger, ["stub"], ["k"]), NOTHING);
+  expect("active jobs", await inIndex(life, "ACTIVE"), []);
+  expect("round of sweeps", await table.get({ pk: "ROUND", sk: "ROUND" }), undefined);
+  expect("lease", await table.get({ pk: "LEASE#reconcile", sk: "LEASE" }), undefined);
+  for (const { type } of [{ type: "masks" }]) expect(type, await table.get(masksKey(jobId, attempt)), undefined);
+  expect("sealed spec expires", typeof (await table.get(sealedKey(jobId)))?.ttl, "number");
+  const lines = await Array.fromAsync(readLogs(ctx, job));
+  expect(
+    "log",
+    lines.map(({ text }) => text),
+    course.lines,
+  );
+  expect("last sweep", [life.reports.at(-1)?.failures, life.reports.at(-1)?.active], [[], 0]);
+  const said = life.log.join("\n");
+  for (const value of [PLAIN, REFERENCED]) expect("a secret in the log", said.includes(value), false);
+  return found;
+}
+
+async function inIndex({ ctx }: Life, pk: string): Promise<Item[]> {
+  return (await ctx.ledger.table.query({ index: "index2", pk })).items;
+}
