@@ -51,6 +51,9 @@ async function launch(ctx: EngineContext, { token, ...execution }: RunTask, infl
   const name = externalName(jobId, before.job.name, attempt);
   const logBase = await logLinesBefore(ctx, jobId, attempt);
   const prepared = await prepare(ctx, before, name);
+  // One that was deferred has no token: nothing of it was started.
+  const again = before.attempt !== null && before.attempt.token !== null;
+  if (isUnavailable(prepared) && !again) throw prepared;
   const masks = prepared instanceof LongshoreError ? [] : await sealMasks(ctx, before, prepared.launch.secretValues);
   const occurrence: Occurrence = { type: "DISPATCH", attempt, token, externalName: name, logBase };
   // Its token must not replace that of an execution which was started after it.
@@ -63,9 +66,8 @@ async function launch(ctx: EngineContext, { token, ...execution }: RunTask, infl
       inflight.end();
       return stopAttempt(ctx, jobId, attempt);
     }
-    // One that was deferred has no token: nothing of it was started.
-    const again = before.attempt !== null && before.attempt.token !== null;
     if (!(prepared instanceof LongshoreError)) return submit(ctx, life, { ...prepared, inflight, again });
+    if (isUnavailable(prepared) && (await ctx.runtimes.get(life.job.runtime).find(name)) === undefined) throw prepared;
     const failure = failureOf(prepared, (text) => text);
     // What an earlier launch of this attempt has started goes on, whatever cannot be had any more now.
     return settle(ctx, life, { failure, mayRun: again });
@@ -83,10 +85,7 @@ const CERTAIN: ReadonlySet<string> = new Set(["AUTH", "NOT_FOUND", "IMAGE_PULL",
 /** Failures that a runtime itself must have told. */
 const ANSWERS: ReadonlySet<string> = new Set(["AUTH", "NOT_FOUND", "IMAGE_PULL", "USER_CODE"]);
 
-/**
- * The launch with every real value in it, or why it cannot be made.
- * @throws LongshoreError UNAVAILABLE when that cannot be known just now: it says nothing of the job.
- */
+/** The launch with every real value in it, or why it cannot be made. */
 async function prepare(ctx: EngineContext, { job }: Life, name: string): Promise<Prepared | LongshoreError> {
   try {
     const sealed = await readSealed(ctx.ledger, job.jobId);
@@ -108,12 +107,16 @@ async function prepare(ctx: EngineContext, { job }: Life, name: string): Promise
     };
     return { launch, mask: createMasker(secretValues) };
   } catch (error) {
-    if (error instanceof LongshoreError && error.code === "UNAVAILABLE") throw error;
     // Not its text: a parser's message may quote the spec.
     if (!(error instanceof LongshoreError))
       ctx.logger.error({ jobId: job.jobId, error: kindOf(error) }, "unforeseen error before a launch");
     return asLongshoreError(error, "UNKNOWN");
   }
+}
+
+/** Where the table, the sealer or a source of secrets does not answer, nothing is known of the job: its launch is repeated. */
+function isUnavailable(prepared: Prepared | LongshoreError): prepared is LongshoreError {
+  return prepared instanceof LongshoreError && prepared.code === "UNAVAILABLE";
 }
 
 function kindOf(error: unknown): string {

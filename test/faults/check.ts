@@ -53,7 +53,7 @@ export async function objectionsTo(life: Life, course: Course, undisturbed: Life
   expect("active jobs", await inIndex(life, "ACTIVE"), []);
   expect("round of sweeps", await table.get({ pk: "ROUND", sk: "ROUND" }), undefined);
   expect("lease", await table.get({ pk: "LEASE#reconcile", sk: "LEASE" }), undefined);
-  for (const { type } of [{ type: "masks" }]) expect(type, await table.get(masksKey(jobId, attempt)), undefined);
+  for (let n = 1; n <= attempt; n++) expect(`masks of attempt ${n}`, await table.get(masksKey(jobId, n)), undefined);
   expect("sealed spec expires", typeof (await table.get(sealedKey(jobId)))?.ttl, "number");
   const lines = await Array.fromAsync(readLogs(ctx, job));
   expect(

@@ -11,7 +11,7 @@ import { type EventType, TERMINAL_STATUSES } from "../../engine/states.ts";
 import { createWork } from "../../functions/aws/work.ts";
 import type { ApiResult } from "../../functions/http.ts";
 import type { Account } from "./account.ts";
-import { type Calls, createCalls, type Done, type Strike } from "./calls.ts";
+import { type Calls, createCalls, type Done, type Strike, strikable } from "./calls.ts";
 import { createVirtualClock } from "./clock.ts";
 import { createMapping, eventsPut, idsTaken, type StreamRecord } from "./deliveries.ts";
 import { contextOf, type FunctionName, invoke, RUNTIME_SOURCE, type Surroundings } from "./functions.ts";
@@ -83,6 +83,7 @@ export async function live(account: Account, path: Path, strike: Strike | null):
     tasks.push(() => run(name, payload).then(resolve, reject));
     return promise;
   });
+  strikable(stepFunctions.client);
   const around: Surroundings = {
     account,
     calls,
@@ -171,6 +172,7 @@ export async function live(account: Account, path: Path, strike: Strike | null):
     clock.setTimer(clock.outside, MINUTE_MS, () => {
       tasks.push(async () => {
         const wasOver = isOver();
+        const struck = calls.struck();
         const now = clock.nowMs();
         // As `functions/aws/entries/reconcile.ts` asks for it.
         const options: ReconcileOptions = {
@@ -182,7 +184,8 @@ export async function live(account: Account, path: Path, strike: Strike | null):
         const report = await run("reconcile", options).catch(() => undefined);
         if (report === undefined) return;
         reports.push(report as ReconcileReport);
-        if (wasOver) sweptAfterEnd++;
+        // One that a fault met may have left something for the next one.
+        if (wasOver && calls.struck() === struck) sweptAfterEnd++;
       });
       sweepEveryMinute();
     });
