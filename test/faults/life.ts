@@ -24,7 +24,7 @@ export interface Path {
   /** Whether its runtime tells of ends by events. */
   pushes: boolean;
   /** What happens to it when its command has run for a while. */
-  then: "nothing" | "it ends" | "cancel";
+  afterStart: "nothing" | "it ends" | "cancel";
 }
 
 /** What has become of a job, and of everything around it. */
@@ -78,7 +78,7 @@ export async function live(account: Account, path: Path, strike: Strike | null):
   const calls = createCalls(strike, (done) => onDone(done));
   const runtime = createWatchedRuntime(account.home.homeId, clock.nowMs);
   const stepFunctions = createStepFunctions(clock, (functionName, payload) => {
-    const name = functionName === "${DispatchFunction}" ? "dispatch" : "finalize";
+    const name = functionName.includes("Dispatch") ? "dispatch" : "finalize";
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     tasks.push(() => run(name, payload).then(resolve, reject));
     return promise;
@@ -119,13 +119,13 @@ export async function live(account: Account, path: Path, strike: Strike | null):
       const record: StreamRecord = { eventName: "INSERT", dynamodb: { SequenceNumber: id, NewImage } };
       for (const one of mappings) one.add(record);
       const type = NewImage.type?.S;
-      if (type === "STARTED" && path.then !== "nothing") clock.setTimer(clock.outside, RUNS_MS, goOn);
+      if (type === "STARTED" && path.afterStart !== "nothing") clock.setTimer(clock.outside, RUNS_MS, goOn);
     }
   }
 
   function goOn(): void {
     tasks.push(async () => {
-      if (path.then === "cancel") return await asCaller(`/v1/jobs/${jobId}/cancel`, null, [202, 409]);
+      if (path.afterStart === "cancel") return await asCaller(`/v1/jobs/${jobId}/cancel`, null, [202, 409]);
       for (const { ref } of await runtime.all()) await runtime.adapter.cancel(ref, 10);
     });
   }

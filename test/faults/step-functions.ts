@@ -64,12 +64,12 @@ export function createStepFunctions(clock: VirtualClock, invoke: Invoke): StepFu
     region: "us-east-1",
     credentials: { accessKeyId: "lab", secretAccessKey: "lab" },
     requestHandler: {
-      async handle({ headers, body }: { headers: Record<string, string>; body: string }) {
+      async handle({ headers, body }: { headers: Record<string, string>; body: Uint8Array }) {
         const target = headers["x-amz-target"] ?? "";
         try {
           const answer = answers[target.slice(target.indexOf(".") + 1)];
           if (answer === undefined) throw new Refusal("UnknownOperationException");
-          return { response: responseOf(200, answer(JSON.parse(String(body)))) };
+          return { response: responseOf(200, answer(JSON.parse(Buffer.from(body).toString("utf8")))) };
         } catch (error) {
           if (!(error instanceof Refusal)) throw error;
           return { response: responseOf(400, { __type: error.message, message: error.message }) };

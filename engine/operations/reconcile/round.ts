@@ -3,7 +3,7 @@ import type { JobRecord } from "../../ledger/records.ts";
 import { noteRound, type Round, readRound } from "../../ledger/round.ts";
 import { nextTurn } from "../../turn.ts";
 import { repairJob } from "./repair-job.ts";
-import { asOwner, each, goOn, type Sweep, SweepStopped, step } from "./sweep.ts";
+import { asOwner, each, type Sweep, SweepStopped, step } from "./sweep.ts";
 
 /** Of its time a sweep spends so much on the jobs at most: what is done for the runtimes as a whole has its turn in each. */
 const SHARE = 0.7;

@@ -163,7 +163,9 @@ describe("a launch", () => {
     world.runtime.submit = submit;
     await launchAttempt(broken, { ...started, token: "another" });
     expect((await lifeOf(world, started.jobId)).job).toMatchObject({ status: "RUNNING", phase: "running" });
-    await expect(launchAttempt(broken, { ...unstarted, token: "third" })).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await expect(launchAttempt(broken, { ...unstarted, token: "third" })).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+    });
     expect((await lifeOf(world, unstarted.jobId)).attempt?.exit).toBeNull();
     await launchAttempt(world.ctx, { ...unstarted, token: "fourth" });
     expect((await lifeOf(world, unstarted.jobId)).job).toMatchObject({ status: "RUNNING", phase: "running" });

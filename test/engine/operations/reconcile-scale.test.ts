@@ -1,15 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { BatchWriteItemCommand, DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { clientDefaults } from "../../../adapters/aws/client.ts";
+import { encodeItem } from "../../../adapters/table/dynamodb/attributes.ts";
 import { createDynamodbTable } from "../../../adapters/table/dynamodb/index.ts";
 import type { EngineContext } from "../../../engine/context.ts";
 import { type JobId, mintedAt, mintJobId } from "../../../engine/ids.ts";
-import { attemptItem, jobItem } from "../../../engine/ledger/items.ts";
+import { jobItem } from "../../../engine/ledger/items.ts";
 import { readActive } from "../../../engine/ledger/read.ts";
 import { type ReconcileOptions, reconcile } from "../../../engine/operations/reconcile.ts";
 import type { Owned, RuntimeAdapter, RuntimeStatus } from "../../../engine/ports/runtime.ts";
-import type { Item } from "../../../engine/ports/table.ts";
 import { makeTable } from "../../adapters/table/dynamodb/make-table.ts";
 import { silentLogger } from "../../functions/aws/silent.ts";
 import { labSettings } from "../../lab/aws.ts";
@@ -20,7 +20,7 @@ import { newJob } from "../lives.ts";
 const MANY = 10_000;
 const FEW = MANY / 10;
 /** One of so many jobs has ended, and nobody was told. */
-const ENDED_EVERY = 20;
+const ENDED_EVERY = 50;
 /** What a call takes by the clock of the test, ms. */
 const CALL_MS = 5;
 /** The longest that Lambda has, less what a step that was begun may take. */
@@ -53,7 +53,7 @@ describeWith("dynamodb", "a sweep on DynamoDB", () => {
     expect(ten.tookMs).toBeLessThan(LAMBDA_MS);
 
     many.end(ENDED_EVERY / 2);
-    const budgetMs = 5_000;
+    const budgetMs = 3_000;
     const sweeps: Awaited<ReturnType<typeof many.sweep>>[] = [];
     do {
       sweeps.push(await many.sweep(budgetMs));
@@ -63,17 +63,24 @@ describeWith("dynamodb", "a sweep on DynamoDB", () => {
     expect(sweeps.reduce((sum, { report }) => sum + report.looked, 0)).toBe(MANY);
     expect(sweeps.at(-1)?.report).toMatchObject({ active: MANY, stopped: null });
     expect(await many.unseen()).toEqual([]);
-  }, 120_000);
+  }, 240_000);
 
   /** A home with so many jobs that run by their records. */
   async function homeWith(count: number) {
-    const table = createDynamodbTable({ table: await makeTable(client, `longshore-${randomUUID()}`), client });
+    const name = await makeTable(client, `longshore-${randomUUID()}`);
+    const table = createDynamodbTable({ table: name, client });
     const beganMs = Date.parse("2026-03-04T05:06:07.000Z");
     let nowMs = beganMs;
     const jobs = new Map<string, Owned>();
     faults.strike({ fault: "error", nth: Number.POSITIVE_INFINITY });
     const clock = () => nowMs + faults.calls().length * CALL_MS;
-    const limits = { maxQueued: 1, maxConcurrent: () => MANY, maxPerKey: () => 1, shards: 4, sealedRetentionSeconds: 1 };
+    const limits = {
+      maxQueued: 1,
+      maxConcurrent: () => MANY,
+      maxPerKey: () => 1,
+      shards: 4,
+      sealedRetentionSeconds: 1,
+    };
     const runtime = {
       name: "stub",
       kind: "stub",
@@ -98,29 +105,25 @@ describeWith("dynamodb", "a sweep on DynamoDB", () => {
     await seed();
 
     async function seed(): Promise<void> {
-      const items: Item[] = [];
       const startedAt = new Date(beganMs).toISOString();
-      for (let n = 0; n < count; n++) {
+      const puts = Array.from({ length: count }, () => {
         const jobId = mintJobId(beganMs);
         const ref = `ref-${jobId}`;
+        jobs.set(ref, { ref, externalName: ref, jobId, attempt: 1, status: RUNNING, kept: false });
         const job = newJob({
           ...{ jobId, createdAt: mintedAt(jobId), status: "RUNNING", phase: "running", queueShard: null, slotShard: 0 },
           ...{ startedAt, lastHeartbeatAt: startedAt, timeoutSeconds: 86_400, externalRef: ref, externalName: ref },
         });
-        const attempt = {
-          ...{ attempt: 1, runtime: "stub", externalName: ref, externalRef: ref, token: ref, startedAt, logBase: 0 },
-          ...{ deadlineAt: null, stop: null, exit: null, error: null, finishedAt: null, logLines: null },
-        };
-        items.push(jobItem(job), attemptItem(jobId, attempt));
-        jobs.set(ref, { ref, externalName: ref, jobId, attempt: 1, status: RUNNING, kept: false });
-      }
-      const commits: Item[][] = [];
-      while (items.length > 0) commits.push(items.splice(0, 100));
-      const commit = async () => {
-        for (let next = commits.shift(); next !== undefined; next = commits.shift())
-          await table.commit(next.map((item) => ({ kind: "put", item })));
+        // The list of jobs is none of a sweep's business, and an index that is not written is time that is not spent.
+        const { index1: _index1, ...item } = jobItem(job);
+        return { PutRequest: { Item: encodeItem(item) } };
+      });
+      const write = async () => {
+        while (puts.length > 0) {
+          await client.send(new BatchWriteItemCommand({ RequestItems: { [name]: puts.splice(0, 25) } }));
+        }
       };
-      await Promise.all(Array.from({ length: 8 }, commit));
+      await Promise.all(Array.from({ length: 8 }, write));
     }
 
     return {
