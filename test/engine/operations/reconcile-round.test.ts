@@ -50,7 +50,8 @@ const JOBS = PAGES * PLACE_PAGE - 50;
 
 const sweep = (options: Partial<ReconcileOptions> = {}) => {
   world.ledger.nowMs += 1;
-  return reconcile(world.ctx, { touchedBefore: world.ctx.clock(), ...options });
+  // Counting the counters again reads the active jobs too.
+  return reconcile(world.ctx, { touchedBefore: world.ctx.clock(), recount: "never", ...options });
 };
 const refOf = (jobId: string) => `ref-${jobId}`;
 
@@ -269,7 +270,7 @@ describe("jobs that their runtime shows running", () => {
   const counted = async (options: Partial<ReconcileOptions>) => {
     world.ledger.nowMs += 60_000;
     world.crash.at(Number.POSITIVE_INFINITY, "before");
-    await sweep({ recount: "never", ...options });
+    await sweep(options);
     return reads();
   };
 
@@ -291,8 +292,9 @@ describe("jobs that their runtime shows running", () => {
   ])("are looked at when one %s", async (_, change) => {
     const [jobId = ""] = await running(1, { are: true });
     world.ctx.random = () => 0.5;
+    const before = await counted({ closely: "few" });
     await change(jobId);
-    expect(await counted({ closely: "few" })).toBeGreaterThanOrEqual(3);
+    expect((await counted({ closely: "few" })) - before).toBeGreaterThanOrEqual(2);
   });
 
   function pass(ms: number): void {
