@@ -10,13 +10,16 @@ import { createKmsSealer } from "../../adapters/sealer/kms/index.ts";
 import { createSsmSecrets } from "../../adapters/secrets/ssm/index.ts";
 import { createDynamodbTable } from "../../adapters/table/dynamodb/index.ts";
 import { type HomeRecord, openHomeRecord } from "../../engine/ledger/home.ts";
+import type { Clock } from "../../engine/ports/clock.ts";
 import type { Objects } from "../../engine/ports/objects.ts";
 import type { Sealer } from "../../engine/ports/sealer.ts";
 import type { SecretSource } from "../../engine/ports/secrets.ts";
 import type { Table } from "../../engine/ports/table.ts";
+import { ecsHarness } from "../adapters/runtime/ecs/harness.ts";
 import { makeTable } from "../adapters/table/dynamodb/make-table.ts";
 import { labSettings } from "../lab/aws.ts";
 import { strikable } from "./calls.ts";
+import { ecsRuntime, stubRuntime, type WatchedRuntime } from "./runtime.ts";
 
 export const SECRET_PREFIX = "/longshore/faults/";
 /** What a job's secret reference stands for. */
@@ -64,6 +67,8 @@ export interface Account {
   sealer: Sealer;
   secrets: SecretSource;
   bus: { name: string; client: EventBridgeClient };
+  /** A runtime of the account, as one job finds it. */
+  runtime(name: "stub" | "ecs", clock: Clock): WatchedRuntime;
   /** Where the last life in it ended, ms since the epoch. */
   nowMs: number;
   close(): Promise<void>;
@@ -81,16 +86,25 @@ export async function openAccount(resources: Resources): Promise<Account> {
   const name = await makeTable(dynamodb, `longshore-${randomUUID()}`);
   const table = createDynamodbTable({ table: name, client: dynamodb });
   const nowMs = Date.now();
-  const limits = limitsOf();
+  const home = await openHomeRecord({ table, clock: () => nowMs, limits: limitsOf() });
+  const cluster = `faults-${randomUUID()}`;
+  const ecs = await ecsHarness(cluster);
+  for (const client of [ecs.logs, ecs.ssm]) strikable(client);
   return {
-    home: await openHomeRecord({ table, clock: () => nowMs, limits }),
+    home,
     table,
     objects: createS3Objects({ bucket: resources.bucket, client: s3 }),
     sealer: createKmsSealer({ keyId: resources.keyId, macKeyId: resources.macKeyId, client: kms }),
     secrets: createSsmSecrets({ prefix: SECRET_PREFIX, client: ssm }),
     bus: { name: resources.bus, client: bridge },
+    runtime(name, clock) {
+      return name === "stub"
+        ? stubRuntime(home.homeId, clock)
+        : ecsRuntime(ecs, { homeId: home.homeId, cluster }, clock);
+    },
     nowMs,
     async close() {
+      await ecs.dispose();
       await table.close();
       for (const client of clients) client.destroy();
     },

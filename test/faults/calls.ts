@@ -80,13 +80,13 @@ export function createCalls(strike: Strike | null, onDone: (done: Done) => void)
     made: () => made,
     struck: () => struck,
     async arrive() {
-      for (const send of late.splice(0)) await send().catch(() => undefined);
+      for (const send of late.splice(0)) await send();
     },
   };
 }
 
 interface Answer {
-  response: { statusCode: number; body?: Readable };
+  response: { body?: Readable };
 }
 interface Sent {
   input: unknown;
@@ -104,22 +104,27 @@ export function strikable(client: FaultyClient): void {
     context[MARK] = caller?.note(context.commandName ?? "", caller.functionName) ?? null;
     return await next(args);
   };
-  // Below the client's own retries, so that each of its tries comes through here, and before the answer is read.
+  // Below the client's own retries, so that each of its tries comes through here.
   const strike = (next: Next<Sent, Answer>, context: Context) => async (args: Sent) => {
     const caller = here.getStore();
     const send = async (): Promise<Answer> => {
       const answer = await next(args);
-      if (answer.response.statusCode < 300) caller?.done({ command: context.commandName ?? "", input: args.input });
+      caller?.done({ command: context.commandName ?? "", input: args.input });
       return answer;
     };
     const struck = context[MARK];
     if (!struck?.next()) return await send();
-    const unheard = async (): Promise<void> => void (await send()).response.body?.resume();
+    const unheard = async (): Promise<void> => {
+      await send().then(
+        ({ response }) => response.body?.resume?.(),
+        () => undefined,
+      );
+    };
     if (struck.fault === "slow") caller?.late(unheard);
     if (struck.fault === "after") await unheard();
     throw failure(struck.fault);
   };
   client.middlewareStack.add(count as never, { step: "initialize", name: "longshoreCount" } as never);
-  const innermost = { step: "deserialize", name: "longshoreStrike", priority: "low" };
-  client.middlewareStack.add(strike as never, innermost as never);
+  const behindRetries = { step: "deserialize", name: "longshoreStrike", priority: "high" };
+  client.middlewareStack.add(strike as never, behindRetries as never);
 }

@@ -5,7 +5,7 @@ export const PLAIN = "plain-6f1c9d0b7e";
 
 const env = { DB_PASSWORD: PLAIN, STUB_STDOUT: `one\nsays ${PLAIN}` };
 const secrets = { API_TOKEN: { from: "ssm:/longshore/faults/token" } };
-const common = { name: "nightly", runtime: "stub", concurrencyKey: "k", secrets };
+const common = { name: "nightly", runtime: "stub" as const, concurrencyKey: "k", secrets };
 
 /** How a job that nothing disturbs goes, and how it must end whatever does. */
 export interface Course extends Path {
@@ -38,6 +38,24 @@ export const COURSES = {
     pushes: true,
     afterStart: "cancel",
     ends: { status: "CANCELLED", attempt: 1 },
+    lines: ["one", "says ***REDACTED***"],
+  },
+  "runs on ECS": {
+    spec: {
+      ...{
+        name: "nightly",
+        runtime: "ecs",
+        image: "busybox:1",
+        concurrencyKey: "k",
+        secrets,
+        timeoutSeconds: 2_000_000,
+      },
+      ...{ command: ["/bin/sh", "-c"], args: ['echo one; echo "says $DB_PASSWORD"'], env: { DB_PASSWORD: PLAIN } },
+      resources: { cpu: 0.25, memoryMiB: 512 },
+    },
+    pushes: true,
+    afterStart: "nothing",
+    ends: { status: "SUCCEEDED", attempt: 1 },
     lines: ["one", "says ***REDACTED***"],
   },
 } satisfies Record<string, Course>;

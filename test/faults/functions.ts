@@ -4,6 +4,7 @@ import type { EngineContext } from "../../engine/context.ts";
 import { asLongshoreError } from "../../engine/errors.ts";
 import { observeExit } from "../../engine/operations/observe.ts";
 import type { Logger } from "../../engine/ports/logger.ts";
+import type { RuntimeAdapter } from "../../engine/ports/runtime.ts";
 import { feed } from "../../functions/aws/feed.ts";
 import { invocable, told } from "../../functions/aws/serve.ts";
 import { createWork, type Work } from "../../functions/aws/work.ts";
@@ -63,10 +64,11 @@ const LAMBDA_MS = 900_000;
  */
 export async function invoke(around: Surroundings, name: FunctionName, event: unknown): Promise<unknown> {
   const work = createWork(around.logger);
+  const { adapter, close } = around.runtime.open();
   work.begin(LAMBDA_MS);
   try {
     return await around.calls.within(name, async () => {
-      const ctx = contextOf(around, { name, work });
+      const ctx = contextOf(around, { name, work, adapter });
       try {
         return await (HANDLERS[name](ctx, around) as Handle)(event, {});
       } finally {
@@ -78,13 +80,20 @@ export async function invoke(around: Surroundings, name: FunctionName, event: un
   } finally {
     work.end();
     await around.calls.arrive();
+    await close();
   }
 }
 
+/** One process of a function. */
+interface Process {
+  name: FunctionName;
+  work: Work;
+  adapter: RuntimeAdapter;
+}
+
 /** The engine's context of a process, as `functions/aws/context.ts` composes it. */
-export function contextOf(around: Surroundings, { name, work }: { name: FunctionName; work: Work }): EngineContext {
-  const { account, clock, runtime, logger, pushes } = around;
-  const { adapter } = runtime;
+export function contextOf(around: Surroundings, { name, work, adapter }: Process): EngineContext {
+  const { account, clock, logger, pushes } = around;
   const ctx: EngineContext = {
     home: account.home,
     ledger: { table: account.table, clock: clock.nowMs, limits: limitsOf() },

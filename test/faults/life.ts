@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { setImmediate as turn } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as turn } from "node:timers/promises";
 import { inspect } from "node:util";
 import type { DynamoDBBatchResponse } from "aws-lambda";
 import type { EngineContext } from "../../engine/context.ts";
@@ -15,7 +15,7 @@ import { type Calls, createCalls, type Done, type Strike, strikable } from "./ca
 import { createVirtualClock } from "./clock.ts";
 import { createMapping, eventsPut, idsTaken, type StreamRecord } from "./deliveries.ts";
 import { contextOf, type FunctionName, invoke, RUNTIME_SOURCE, type Surroundings } from "./functions.ts";
-import { createWatchedRuntime, type WatchedRuntime } from "./runtime.ts";
+import type { WatchedRuntime } from "./runtime.ts";
 import { createStepFunctions, type StepFunctions } from "./step-functions.ts";
 
 /** A way that a job can go. */
@@ -58,6 +58,9 @@ const CALLER_TRIES = 5;
 /** What Lambda waits before it delivers an event again: twice. */
 const ASYNC_PAUSES_MS = [60_000, 120_000];
 
+/** Between two looks at what ends in the machine's own time, ms. */
+const REAL_PAUSE_MS = 20;
+
 const CALLER = "arn:aws:iam::123456789012:user/alice";
 
 /** Lets one job live from its submission to its end, with at most one fault, and everything be delivered that AWS would. */
@@ -72,11 +75,12 @@ export async function live(account: Account, path: Path, strike: Strike | null):
   const log: string[] = [];
   const told = new Set<string>();
   let sweptAfterEnd = 0;
+  let hasStarted = false;
   const key = randomUUID();
   let jobId = "";
 
   const calls = createCalls(strike, (done) => onDone(done));
-  const runtime = createWatchedRuntime(account.home.homeId, clock.nowMs);
+  const runtime = account.runtime(path.spec.runtime === "ecs" ? "ecs" : "stub", clock.nowMs);
   const stepFunctions = createStepFunctions(clock, (functionName, payload) => {
     const name = functionName.includes("Dispatch") ? "dispatch" : "finalize";
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
@@ -109,6 +113,7 @@ export async function live(account: Account, path: Path, strike: Strike | null):
   ];
 
   function onDone(done: Done): void {
+    hasStarted ||= done.command === "RunTaskCommand";
     published.push(...idsTaken(done));
     for (const NewImage of eventsPut(done)) {
       const id = `${NewImage.jobId?.S}#${NewImage.seq?.N}`;
@@ -126,7 +131,9 @@ export async function live(account: Account, path: Path, strike: Strike | null):
   function goOn(): void {
     tasks.push(async () => {
       if (path.afterStart === "cancel") return await asCaller(`/v1/jobs/${jobId}/cancel`, null, [202, 409]);
-      for (const { ref } of await runtime.all()) await runtime.adapter.cancel(ref, 10);
+      const { adapter, close } = runtime.open();
+      for (const { ref } of await runtime.all()) await adapter.cancel(ref, 10);
+      await close();
     });
   }
 
@@ -144,10 +151,16 @@ export async function live(account: Account, path: Path, strike: Strike | null):
     }
   }
 
-  /** The runtime tells of what has ended, twice each, as EventBridge may. */
+  /** The runtime tells of what has ended, twice each, as EventBridge may; what ends by itself is waited for. */
   async function tellEnds(): Promise<void> {
-    if (!path.pushes) return;
-    for (const { ref, jobId, attempt, status } of await runtime.all()) {
+    if (!path.pushes || (runtime.inRealTime && !hasStarted)) return;
+    const all = await runtime.all();
+    if (runtime.inRealTime && all.some(({ status }) => status.phase !== "exited")) {
+      await delay(REAL_PAUSE_MS);
+      return await tellEnds();
+    }
+    hasStarted = false;
+    for (const { ref, jobId, attempt, status } of all) {
       if (status.phase !== "exited" || told.has(ref)) continue;
       told.add(ref);
       const detail = { jobId, attempt, externalRef: ref, status };
@@ -214,7 +227,8 @@ export async function live(account: Account, path: Path, strike: Strike | null):
     await turn();
   }
   account.nowMs = clock.nowMs();
-  const ctx = contextOf(around, { name: "finalize", work: createWork(around.logger) });
+  const { adapter } = runtime.open();
+  const ctx = contextOf(around, { name: "finalize", work: createWork(around.logger), adapter });
   const lastedMs = clock.nowMs() - beganMs;
   return { jobId, calls, ctx, runtime, stepFunctions, types, committed, published, reports, log, lastedMs };
 }

@@ -69,7 +69,7 @@ export function createStepFunctions(clock: VirtualClock, invoke: Invoke): StepFu
         try {
           const answer = answers[target.slice(target.indexOf(".") + 1)];
           if (answer === undefined) throw new Refusal("UnknownOperationException");
-          return { response: responseOf(200, answer(JSON.parse(Buffer.from(body).toString("utf8")))) };
+          return { response: responseOf(200, answer(JSON.parse(new TextDecoder().decode(body)))) };
         } catch (error) {
           if (!(error instanceof Refusal)) throw error;
           return { response: responseOf(400, { __type: error.message, message: error.message }) };

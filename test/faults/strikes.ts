@@ -1,18 +1,11 @@
 import { FAULTS, type Fault } from "../lab/aws-faults.ts";
 import { REACHES, type Strike } from "./calls.ts";
 
-/** Calls that change something: what they did may be done again, or late. */
-const WRITES: ReadonlySet<string> = new Set([
-  "PutEvents",
-  "PutObject",
-  "SendTaskSuccess",
-  "StartExecution",
-  "TransactWriteItems",
-]);
+/** Calls that change nothing. What another one did may be done again, or late. */
+const READS = /^(BatchGet|Decrypt|Describe|Generate|Get|Head|List|Query)/;
 
-function isWrite(call: string): boolean {
-  return WRITES.has(call.split(" ")[1] ?? "");
-}
+const commandOf = (call: string) => call.split(" ")[1] ?? "";
+const isWrite = (call: string) => !READS.test(commandOf(call));
 
 /** Every fault at every call: one try of it, and all of them. */
 export function everyStrike(calls: readonly string[]): Strike[] {
@@ -25,7 +18,7 @@ export function everyStrike(calls: readonly string[]): Strike[] {
  */
 export function tellingStrikes(calls: readonly string[]): Strike[] {
   return calls.flatMap((call, at): Strike[] => {
-    if (!isWrite(call)) return [{ call, fault: oneOf(at), reach: "call" }];
+    if (!isWrite(call)) return [{ call, fault: FAULTS[at % FAULTS.length] as Fault, reach: "call" }];
     const given = FAULTS.map((fault): Strike => ({ call, fault, reach: "call" }));
     return [...given, { call, fault: "after", reach: "try" }, { call, fault: "slow", reach: "try" }];
   });
@@ -36,6 +29,18 @@ export function lostWrites(calls: readonly string[]): Strike[] {
   return calls.filter(isWrite).map((call) => ({ call, fault: "after", reach: "call" }));
 }
 
-function oneOf(at: number): Fault {
-  return FAULTS[at % FAULTS.length] as Fault;
+/** The calls that only an attempt on ECS makes; the others are those of every job. */
+export function callsOfEcs(calls: readonly string[]): string[] {
+  return calls.filter((call) => /Task(?!Success)|Log|Parameter/.test(commandOf(call)));
+}
+
+/** What starts a task with every fault, and each other write lost. */
+export function strikesOfEcs(calls: readonly string[]): Strike[] {
+  const starts = calls.filter((call) => commandOf(call) === "RunTask");
+  return [...everyStrike(starts), ...lostWrites(calls.filter((call) => !starts.includes(call)))];
+}
+
+/** Whether a call may be left out or come again as time goes: a look at a task that is on its way. */
+export function isPoll({ call }: Strike): boolean {
+  return commandOf(call) === "DescribeTasks";
 }
