@@ -12,15 +12,20 @@ export function everyStrike(calls: readonly string[]): Strike[] {
   return calls.flatMap((call) => FAULTS.flatMap((fault) => REACHES.map((reach) => ({ call, fault, reach }))));
 }
 
+/** Faults of a call that has done nothing: whoever made it is told the same by each. */
+const UNDONE: readonly Fault[] = ["before", "throttled", "error"];
+
 /**
- * Every call with every fault that can make a difference to it: a write with all of them, and with one lost and one late
- * try; a read, whose caller is told the same by each, with one of them.
+ * Every call with the faults that make a difference to it. A write: not done, done unheard, done late, each by one try and
+ * by all of them, of which the first is left out for what was not done. A read, whose caller is told the same by each
+ * fault: one of them.
  */
 export function tellingStrikes(calls: readonly string[]): Strike[] {
   return calls.flatMap((call, at): Strike[] => {
-    if (!isWrite(call)) return [{ call, fault: FAULTS[at % FAULTS.length] as Fault, reach: "call" }];
-    const given = FAULTS.map((fault): Strike => ({ call, fault, reach: "call" }));
-    return [...given, { call, fault: "after", reach: "try" }, { call, fault: "slow", reach: "try" }];
+    const one = (faults: readonly Fault[]) => faults[at % faults.length] as Fault;
+    if (!isWrite(call)) return [{ call, fault: one(FAULTS), reach: "call" }];
+    const done = (["after", "slow"] as const).flatMap((fault) => REACHES.map((reach) => ({ call, fault, reach })));
+    return [{ call, fault: one(UNDONE), reach: "call" }, ...done];
   });
 }
 
