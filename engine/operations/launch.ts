@@ -15,6 +15,7 @@ import type { JobSpec } from "../spec/schema.ts";
 import { secretsOf } from "../spec/secret-values.ts";
 import { maskedValues } from "./attempt-log.ts";
 import { launchAnswered } from "./circuit.ts";
+import { createConfirmation } from "./confirm.ts";
 import { completeToken, type ExecutionOf, isCurrent, neverStarted, observeExit, watchAttempt } from "./observe.ts";
 import { createRecorder } from "./recorder.ts";
 import { resolveRegistryAuth, resolveSecrets } from "./secrets.ts";
@@ -66,7 +67,7 @@ async function launch(ctx: EngineContext, { token, ...execution }: RunTask, infl
       inflight.end();
       return stopAttempt(ctx, jobId, attempt);
     }
-    if (!(prepared instanceof LongshoreError)) return submit(ctx, life, { ...prepared, inflight, again });
+    if (!(prepared instanceof LongshoreError)) return submit(ctx, life, { ...prepared, inflight, again, token });
     if (isUnavailable(prepared) && (await ctx.runtimes.get(life.job.runtime).find(name)) === undefined) throw prepared;
     const failure = failureOf(prepared, (text) => text);
     // What an earlier launch of this attempt has started goes on, whatever cannot be had any more now.
@@ -75,7 +76,7 @@ async function launch(ctx: EngineContext, { token, ...execution }: RunTask, infl
 }
 
 interface Prepared {
-  launch: Omit<Launch, "report" | "dispatchedAt">;
+  launch: Omit<Launch, "report" | "confirm" | "dispatchedAt">;
   mask: (text: string) => string;
 }
 
@@ -146,10 +147,10 @@ async function logLinesBefore(ctx: EngineContext, jobId: JobId, attempt: number)
 async function submit(
   ctx: EngineContext,
   life: Life,
-  { launch, mask, inflight, again }: Prepared & { inflight: Launching; again: boolean },
+  { launch, mask, inflight, again, token }: Prepared & { inflight: Launching; again: boolean; token: string },
 ): Promise<void> {
   const { job } = life;
-  const { jobId, attempt } = job;
+  const { jobId, attempt, generation } = job;
   // An attempt that was dispatched by an older version says nothing of it; its job is as old at most.
   const dispatchedAt = life.attempt?.dispatchedAt ?? job.createdAt;
   const runtime = ctx.runtimes.get(job.runtime);
@@ -161,13 +162,23 @@ async function submit(
   };
   let begun = again;
   let externalRef: string;
+  const confirmation = createConfirmation(ctx, { jobId, attempt, generation });
   const asked = { runtime: job.runtime, beganMs: ctx.clock() };
   try {
-    externalRef = await runtime.submit({ ...launch, dispatchedAt, report }, inflight.signal);
+    externalRef = await runtime.submit(
+      { ...launch, dispatchedAt, report, confirm: confirmation.confirm },
+      inflight.signal,
+    );
   } catch (error) {
     const { aborted, reason } = inflight.signal;
     if (aborted && reason === SHUTDOWN) throw error;
     await recorder.flush();
+    const refusal = confirmation.refusal();
+    if (refusal !== undefined) {
+      inflight.end();
+      if (refusal.overtaken) return await giveWay(ctx, { jobId, attempt, generation, token });
+      throw refusal.error;
+    }
     if (!aborted && !(error instanceof LongshoreError)) {
       const text = error instanceof Error ? error.message : String(error);
       ctx.logger.error({ jobId, error: `${kindOf(error)}: ${mask(text)}` }, "unforeseen error of a launch");
@@ -188,6 +199,16 @@ async function submit(
   }
   await started(ctx, job, { externalRef, found: again, ...(await recorder.take()) });
   await launchAnswered(ctx, asked);
+}
+
+/** The attempt is not this launch's to start, and what it had made of it is gone again: it goes on without it, or ends. */
+async function giveWay(ctx: EngineContext, { token, ...execution }: RunTask): Promise<void> {
+  const life = await readLife(ctx.ledger, execution.jobId);
+  if (life === undefined || !isCurrent(life.job, execution) || life.attempt?.exit != null) {
+    return await completeToken(ctx, token);
+  }
+  if (life.attempt?.externalRef) return await resume(ctx, life);
+  await orInDoubt(() => stopAttempt(ctx, execution.jobId, execution.attempt));
 }
 
 /** Records the start of an attempt's command, and sees to its end. */

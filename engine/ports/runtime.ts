@@ -80,6 +80,13 @@ export interface Launch {
   /** Values to mask wherever the runtime itself writes lines to a disk of Longshore's. */
   secretValues: readonly string[];
   report(report: LaunchReport): void;
+  /**
+   * Asks whether the command may still be started. Called each time when the resource was made under its name and nothing
+   * of it runs yet; where making it and starting it are one call, right before that. What is started then is that very
+   * resource: where it was removed meanwhile, nothing is.
+   * @throws when it may not: `submit` undoes what it made, and throws the same.
+   */
+  confirm(): Promise<void>;
 }
 
 /** How an attempt stands on its runtime. Times are RFC 3339, UTC, by the runtime's clock. */

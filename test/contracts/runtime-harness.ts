@@ -76,6 +76,7 @@ export interface LaunchOverrides {
   externalName?: string;
   dispatchedAt?: string;
   report?: Launch["report"];
+  confirm?: Launch["confirm"];
 }
 
 /** A launch of a fresh job that does `act`. */
@@ -100,6 +101,7 @@ export function launchOf(facts: RuntimeFacts, act: Act, overrides: LaunchOverrid
     dispatchedAt: overrides.dispatchedAt ?? new Date().toISOString(),
     secretValues: overrides.secretValues ?? [],
     report: overrides.report ?? (() => undefined),
+    confirm: overrides.confirm ?? (async () => undefined),
   };
 }
 

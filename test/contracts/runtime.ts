@@ -192,6 +192,50 @@ export function runtimeContract(name: string, facts: RuntimeFacts, setup: () => 
         expect(texts(await readLines(adapter, first))).toEqual(["ready"]);
       });
 
+      it("starts nothing, and leaves nothing, when it is not confirmed", async () => {
+        const refusal = new Error("contract: the attempt has ended");
+        const one = launch(sleeper, { confirm: () => Promise.reject(refusal) });
+        await expect(adapter.submit(one, never())).rejects.toThrow();
+        expect(await adapter.find(one.externalName)).toBeUndefined();
+        expect(await harness.leftovers(own)).toEqual([]);
+      });
+
+      it("asks for the confirmation before anything of the command runs", async () => {
+        const phases: (string | undefined)[] = [];
+        const one = launch(print(["once"]), {
+          confirm: async () => {
+            const ref = await adapter.find(one.externalName);
+            phases.push(ref && (await adapter.status(ref)).phase);
+          },
+        });
+        await adapter.submit(one, never());
+        // Where making it and starting it are one call, nothing is there yet. It may be made, and asked for, anew.
+        expect(phases).not.toEqual([]);
+        for (const phase of phases) expect([undefined, "created"]).toContain(phase);
+      });
+
+      it("does not ask again, or start again, what another launch has started", async () => {
+        const one = launch(sleeper);
+        const first = await adapter.submit(one, never());
+        const confirm = (): Promise<void> => Promise.reject(new Error("contract: asked for what runs"));
+        expect(await adapter.submit({ ...one, confirm }, never())).toBe(first);
+      });
+
+      it("does not start what was removed after it was made, unless that is confirmed anew", async () => {
+        let asked = 0;
+        const one = launch(sleeper, {
+          async confirm() {
+            asked += 1;
+            const ref = await adapter.find(one.externalName);
+            if (asked > 1 || ref === undefined) throw new Error("contract: the attempt has ended");
+            await adapter.cleanup(ref);
+          },
+        });
+        await expect(adapter.submit(one, never())).rejects.toThrow();
+        expect(await adapter.find(one.externalName)).toBeUndefined();
+        expect(await harness.leftovers(own)).toEqual([]);
+      });
+
       it("adopts what has already ended", async () => {
         const one = launch(print(["once"], 4));
         const first = await adapter.submit(one, never());

@@ -99,10 +99,10 @@ export const HARSH_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
     command(`a container of job ${a} appears that nobody owns`, n, (_, world) => {
       const jobId = pick(world, a, ({ types }) => types.includes("CLEANED_UP"));
       const job = jobId === undefined ? undefined : recordIn(world, jobId);
-      if (job === undefined || !isTerminal(job.status) || job.externalName === null) return;
+      if (job === undefined || !isTerminal(job.status) || job.cleanupPending || job.externalName === null) return;
       const { externalName, attempt: k } = job;
       const place = world.places.find(({ adapter }) => adapter.name === job.runtime);
-      place?.createOnly({ externalName, jobId: job.jobId, attempt: k, kept: false });
+      place?.make({ externalName, jobId: job.jobId, attempt: k, kept: false });
     }),
   ),
   steps.map((n) =>

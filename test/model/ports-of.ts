@@ -1,7 +1,8 @@
+import { SHUTDOWN } from "../../engine/abort.ts";
 import { LongshoreError } from "../../engine/errors.ts";
 import type { Objects } from "../../engine/ports/objects.ts";
 import type { Orchestrator } from "../../engine/ports/orchestrator.ts";
-import type { RuntimeAdapter } from "../../engine/ports/runtime.ts";
+import type { Launch, RuntimeAdapter } from "../../engine/ports/runtime.ts";
 import type { Sealer } from "../../engine/ports/sealer.ts";
 import type { SecretSource } from "../../engine/ports/secrets.ts";
 import type { Table } from "../../engine/ports/table.ts";
@@ -35,8 +36,10 @@ export interface PortsOfProcess {
   publish<T>(effect: () => T): Promise<T>;
 }
 
-/** How often a resource is made but not started when a launch fails. */
+/** How often a resource that was made and not started stays when a launch fails. */
 const HALF_MADE = 0.5;
+/** Of a launch, when what it makes is taken away before it is started. */
+const TRIES = 4;
 
 export function portsOf(outside: Outside, process: Process): PortsOfProcess {
   const { ports, table, objects, sealer, machine, outlives } = outside;
@@ -155,26 +158,43 @@ function runtimeOf({ ports, sim }: Outside, process: Process, place: Place): Run
   const { name } = adapter;
   const call = <T>(what: string, effect: () => T | Promise<T>): Promise<T> =>
     ports.call<T>(process, { port: "runtime", name: () => `${name} ${what}`, effect, mayHang: true });
+
+  /** True when the command was started, by this launch or by another one; false when there is to be another try. */
+  async function begin(launch: Launch, signal: AbortSignal): Promise<boolean> {
+    const { externalName, jobId, attempt, spec } = launch;
+    const resource = { externalName, jobId, attempt, kept: spec.cleanup === "never" };
+    const { id, isOurs, isStarted } = await call(`create ${externalName}`, () => {
+      // A launch that is let go here may have made something all the same.
+      if (!signal.aborted || sim.random.chance(HALF_MADE)) return place.make(resource);
+      throw signal.reason;
+    });
+    const undo = () => call(`remove the unstarted ${externalName}`, () => place.removeUnstarted(externalName, id));
+    if (isStarted) return true;
+    if (!isOurs) {
+      await undo();
+      return false;
+    }
+    try {
+      signal.throwIfAborted();
+      await launch.confirm();
+      signal.throwIfAborted();
+    } catch (error) {
+      // Why it is not started tells more than why the rest could not be removed, which is found by its name.
+      if (signal.reason !== SHUTDOWN && sim.random.chance(HALF_MADE)) await undo().catch(() => undefined);
+      throw error;
+    }
+    return await call(`start ${externalName}`, () => place.start(id, launch, signal));
+  }
+
   return {
     ...adapter,
     async submit(launch, signal) {
-      const { externalName, jobId, attempt, spec } = launch;
-      const halfMade = { externalName, jobId, attempt, kept: spec.cleanup === "never" };
       launch.report({ phase: "pulling", data: { image: "model" } });
       await call(`pull ${launch.externalName}`, () => undefined);
       signal.throwIfAborted();
       launch.report({ phase: "creating" });
-      try {
-        await call(`create ${launch.externalName}`, () => {
-          // A launch that is let go here may have made something that it did not start.
-          if (signal.aborted && sim.random.chance(HALF_MADE)) place.createOnly(halfMade);
-          signal.throwIfAborted();
-        });
-      } catch (error) {
-        if (sim.random.chance(HALF_MADE)) place.createOnly(halfMade);
-        throw error;
-      }
-      return await call(`submit ${launch.externalName}`, () => adapter.submit(launch, signal));
+      for (let tries = 0; tries < TRIES; tries++) if (await begin(launch, signal)) return launch.externalName;
+      throw new LongshoreError("RUNTIME_UNAVAILABLE", "model: somebody else has the name again and again");
     },
     status: (ref) => call(`status ${ref}`, () => adapter.status(ref)),
     cancel: (ref, graceSeconds) => call(`cancel ${ref}`, () => adapter.cancel(ref, graceSeconds)),

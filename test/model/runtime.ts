@@ -20,12 +20,24 @@ export interface Resource {
   kept: boolean;
 }
 
+/** What making a resource came to: somebody's is there already, or it is a new one. */
+export interface Made {
+  /** Of this very resource: one that is made later under the same name has another. */
+  id: number;
+  isOurs: boolean;
+  isStarted: boolean;
+}
+
 /** The place that runs containers: it lives on while processes of Longshore die, and knows what truly happened. */
 export interface Place {
   /** As an adapter without faults sees it. */
   adapter: RuntimeAdapter;
-  /** Makes a resource without starting it: what a launch leaves that dies half-way. */
-  createOnly(resource: Resource): void;
+  /** Makes a resource under its name without starting it, or finds what has that name. */
+  make(resource: Resource): Made;
+  /** Starts what was made, and nothing else: false when it is gone, or has been started. */
+  start(id: number, launch: Launch, signal: AbortSignal): Promise<boolean>;
+  /** Removes what was made unless it has been started. */
+  removeUnstarted(name: string, id: number): void;
   /** Somebody else removes the resource. */
   vanish(name: string): Promise<void>;
   /** Somebody else kills the command. */
@@ -63,7 +75,8 @@ const UNANSWERED = 3;
 
 export function createPlace({ name, sim, ownership, maxConcurrent, onStart }: PlaceOptions): Place {
   const stub = createStubRuntime({ homeId: "home", clock: sim.nowMs, maxConcurrent });
-  const created = new Map<string, Resource>();
+  const created = new Map<string, Resource & { id: number }>();
+  let ids = 0;
   const tries = new Map<string, number>();
   const truths = new Map<string, RuntimeStatus>();
   const known = new Map<string, { jobId: string; attempt: number }>();
@@ -79,26 +92,32 @@ export function createPlace({ name, sim, ownership, maxConcurrent, onStart }: Pl
     }
   }
 
-  async function submit(launch: Launch, signal: AbortSignal): Promise<string> {
+  function make(resource: Resource): Made {
+    const name = resource.externalName;
+    const there = created.get(name);
+    if (there !== undefined || known.has(name))
+      return { id: there?.id ?? 0, isOurs: false, isStarted: known.has(name) };
+    created.set(name, { ...resource, id: ++ids });
+    return { id: ids, isOurs: true, isStarted: false };
+  }
+
+  async function start(id: number, launch: Launch, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted();
     const { externalName, jobId, attempt } = launch;
-    const isNew = !known.has(externalName);
+    if (created.get(externalName)?.id !== id) return false;
     const tried = tries.get(externalName) ?? 0;
     tries.set(externalName, tried + 1);
     // A job waits for ever for a runtime that never answers: this one comes back.
     const isBack = launch.env.STUB_FAIL === "RUNTIME_UNAVAILABLE" && tried >= UNANSWERED;
     const env = isBack ? { ...launch.env, STUB_FAIL_ATTEMPTS: "0" } : launch.env;
-    const unbounded = { ...launch, env, spec: { ...launch.spec, timeoutSeconds: FOREVER_SECONDS } };
-    if (!isNew) return await outside(() => stub.submit(unbounded, signal));
-    // Noted in the same moment in which the stub starts it, which it does before it first waits.
-    const submitted = outside(() => stub.submit(unbounded, signal));
-    const started = (await stub.find(externalName)) !== undefined;
-    if (started) {
-      created.delete(externalName);
-      known.set(externalName, { jobId, attempt });
-      onStart({ runtime: name, name: externalName, jobId, attempt });
-    }
-    return await submitted;
+    const spec = { ...launch.spec, timeoutSeconds: FOREVER_SECONDS };
+    // Whoever asks has been asked for its consent; what comes in between is played by its calls.
+    const confirm = async () => undefined;
+    await outside(() => stub.submit({ ...launch, env, spec, confirm }, signal));
+    created.delete(externalName);
+    known.set(externalName, { jobId, attempt });
+    onStart({ runtime: name, name: externalName, jobId, attempt });
+    return true;
   }
 
   async function remove(ref: string): Promise<void> {
@@ -112,7 +131,6 @@ export function createPlace({ name, sim, ownership, maxConcurrent, onStart }: Pl
   const adapter: RuntimeAdapter = {
     ...stub,
     name,
-    submit,
     status: async (ref) => (created.has(ref) ? CREATED : await stub.status(ref)),
     cancel: async (ref, graceSeconds) =>
       created.has(ref) ? false : await outside(() => stub.cancel(ref, graceSeconds)),
@@ -127,8 +145,10 @@ export function createPlace({ name, sim, ownership, maxConcurrent, onStart }: Pl
 
   return {
     adapter,
-    createOnly(resource) {
-      if (!known.has(resource.externalName)) created.set(resource.externalName, resource);
+    make,
+    start,
+    removeUnstarted(ref, id) {
+      if (created.get(ref)?.id === id) created.delete(ref);
     },
     vanish: remove,
     async kill(ref) {

@@ -8,11 +8,10 @@ export interface StartsOptions {
   table: MemoryTable;
   invariants: Invariants;
   places(): readonly Place[];
-  overlap: boolean;
 }
 
 /** What holds whenever a command is truly started, checked in that moment. */
-export function createStarts({ table, invariants, places, overlap }: StartsOptions): (start: Start) => void {
+export function createStarts({ table, invariants, places }: StartsOptions): (start: Start) => void {
   const started = new Set<string>();
 
   return ({ name, jobId, attempt }) => {
@@ -23,8 +22,6 @@ export function createStarts({ table, invariants, places, overlap }: StartsOptio
     const record = table.peek(attemptKey(jobId, attempt)) as unknown as AttemptRecord | undefined;
     if (job === undefined) return fail("for a job that nobody knows");
     if (record?.token === undefined) fail("before its token was stored");
-    // What was started beside the attempt's own course is removed by whoever started it.
-    if (overlap) return;
     if (job.attempt !== attempt) return fail(`when attempt ${job.attempt} was the current one`);
     if (job.status !== "RUNNING" || job.slotShard === null) fail(`for a job that was ${job.status}`);
     if (record?.exit != null) fail("after its attempt had ended");

@@ -29,7 +29,7 @@ export interface Setting {
   durable: boolean;
   /**
    * What a dead process asked for may still arrive, and a task may be delivered twice at once: then two launches of one
-   * attempt may meet, and a resource may be seen after its attempt has ended, until whoever started it removes it.
+   * attempt may meet, and what one of them made may be seen, unstarted, after the attempt's end, until it is removed.
    */
   overlap: boolean;
   /** How many streams the change feed has. */
@@ -103,7 +103,7 @@ export function openWorld(setting: Setting): World {
         for (const feed of feeds) feed.add(after);
     }
   });
-  const onStart = createStarts({ table, invariants, places: () => places, overlap: setting.overlap });
+  const onStart = createStarts({ table, invariants, places: () => places });
   const { maxConcurrent } = setting;
   const places = RUNTIMES.map((name) => createPlace({ name, sim, ownership, maxConcurrent, onStart }));
   const failures: string[] = [];

@@ -3,6 +3,7 @@ import { access, readFile } from "node:fs/promises";
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import type Docker from "dockerode";
 import type { DockerOptions } from "dockerode";
 import { LongshoreError } from "../../../engine/errors.ts";
@@ -70,6 +71,9 @@ export function createEngine(address: EngineAddress): Engine {
   // One listener a call that is under way.
   setMaxListeners(0, closing.signal);
   const agent = fixed?.protocol === "https" ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
+  // The client prints the options of every request for its debug log, whether that is on or not: with them the agent and
+  // every connection in it, which with a hundred of them takes far longer than the request.
+  Object.defineProperty(agent, inspect.custom, { value: () => "[Agent]" });
   let client: Promise<Docker> | undefined;
 
   const connect = async (): Promise<Docker> => {

@@ -27,23 +27,22 @@ export interface Starter {
 }
 
 /**
- * Docker starts a container that has ended again, so nobody but its maker may start one: whoever finds it `created`
- * leaves the maker this long, and takes over only when it must have died in between.
+ * Docker starts a container that has ended again, so nobody but its maker may start one, and only by its id: once it is
+ * removed the start finds nothing. The maker gives it up after so long; whoever else finds one that is not started watches
+ * it for twice as long, removes it, and makes another.
  */
-const MAKER_PATIENCE_MS = 15_000;
+const MAKER_MS = 7_500;
 const MAKER_LOOK_MS = 100;
 
 interface Found {
   ref: ExternalRef;
-  /** What an adopted container's state was: only one that is `created` may still be started. */
   state: ContainerInspectInfo["State"]["Status"];
-  createdAtMs: number;
 }
 
-/** A container, and whether it is this launch that starts it. */
+/** The attempt's container, and whether this launch has made it: then it is this launch that starts it. */
 interface Startable {
   ref: ExternalRef;
-  mayStart: boolean;
+  isOurs: boolean;
 }
 
 /**
@@ -70,6 +69,8 @@ export async function submitContainer(starter: Starter, launch: Launch, signal: 
         await pullImage(starter.engine, launch, { signal, clock: starter.clock });
       } else if (lacksNetwork(error)) {
         starter.networks.invalidate();
+        await delay(NAME_RETRY_MS);
+      } else if (isTakenAway(error)) {
         await delay(NAME_RETRY_MS);
       } else throw refusal(error, launch);
     }
@@ -105,23 +106,41 @@ async function begin(
   { signal, earlier, reports }: { signal: AbortSignal; earlier: Found | undefined; reports: Reports },
 ): Promise<ExternalRef> {
   const adopted = earlier && (await settled(starter, launch, { found: earlier, signal }));
-  const { ref, mayStart } = adopted ?? (await createOrAdopt(starter, launch, signal));
+  const { ref, isOurs } = adopted ?? (await createOrAdopt(starter, launch, signal));
+  const madeAtMs = starter.clock();
   reports.pulling(true);
   reports.creating();
-  if (!mayStart) return ref;
+  if (!isOurs) return ref;
+  let asked = false;
   try {
     signal.throwIfAborted();
+    await launch.confirm();
+    signal.throwIfAborted();
+    if (starter.clock() - madeAtMs > MAKER_MS) throw new TooLate("the container was made too long ago");
+    asked = true;
     await startContainer(starter.engine, ref);
     signal.throwIfAborted();
     return ref;
   } catch (error) {
     if (signal.aborted && signal.reason === SHUTDOWN) throw error;
     // A start that was not answered may have taken effect: what became of it is seen by what is left.
-    if (!signal.aborted && httpStatus(error) === undefined) throw error;
+    if (!signal.aborted && asked && httpStatus(error) === undefined) throw error;
     // Why the start failed tells more than why Docker would not remove the rest, which cleanup finds by its name.
     await removeContainer(starter.engine, ref).catch(() => undefined);
     throw error;
   }
+}
+
+/** Another launch may have taken the container for abandoned. */
+class TooLate extends Error {
+  override name = "TooLate";
+}
+
+/** What this launch had made was removed before it was started. */
+function isTakenAway(error: unknown): boolean {
+  if (error instanceof TooLate) return true;
+  const said = engineMessage(error);
+  return httpStatus(error) === 404 ? /no such container/i.test(said) : /marked for removal/i.test(said);
 }
 
 async function createOrAdopt(starter: Starter, launch: Launch, signal: AbortSignal): Promise<Startable> {
@@ -140,7 +159,7 @@ async function createOrAdopt(starter: Starter, launch: Launch, signal: AbortSign
     });
     try {
       const made = await starter.engine.call((client) => client.createContainer(options));
-      return { ref: made.id, mayStart: true };
+      return { ref: made.id, isOurs: true };
     } catch (error) {
       if (httpStatus(error) !== 409) throw error;
       const same = await findSame(starter, launch);
@@ -152,26 +171,24 @@ async function createOrAdopt(starter: Starter, launch: Launch, signal: AbortSign
   }
 }
 
-/** Waits for the maker of a container to start it; undefined when it is removed instead. */
+/** Waits for the maker of a container to start it; undefined when it is removed instead, here or elsewhere. */
 async function settled(
   starter: Starter,
   launch: Launch,
   { found, signal }: { found: Found; signal: AbortSignal },
 ): Promise<Startable | undefined> {
   let current: Found | undefined = found;
-  // By our own clock as well, since the engine's may be ahead of it.
-  let lookingSince = starter.clock();
-  const patience = ({ createdAtMs }: Found) =>
-    starter.clock() - Math.min(createdAtMs, lookingSince) < MAKER_PATIENCE_MS;
-  while (current?.state === "created" && patience(current)) {
+  let lookingSinceMs = starter.clock();
+  while (current?.state === "created") {
     const ref: ExternalRef = current.ref;
-    await delay(MAKER_LOOK_MS);
+    if (starter.clock() - lookingSinceMs >= 2 * MAKER_MS) await removeUnstarted(starter.engine, ref);
+    else await delay(MAKER_LOOK_MS);
     signal.throwIfAborted();
     current = await findSame(starter, launch);
     // Its maker has begun anew, and has as much time for that.
-    if (current?.ref !== ref) lookingSince = starter.clock();
+    if (current?.ref !== ref) lookingSinceMs = starter.clock();
   }
-  return current && { ref: current.ref, mayStart: current.state === "created" };
+  return current && { ref: current.ref, isOurs: false };
 }
 
 /**
@@ -182,7 +199,7 @@ async function findSame({ engine, homeId }: Starter, launch: Launch): Promise<Fo
   const found = await inspectContainer(engine, launch.externalName);
   if (found === undefined) return undefined;
   if (isSameAttempt(found.Config.Labels ?? {}, launch, homeId)) {
-    return { ref: found.Id, state: found.State.Status, createdAtMs: Date.parse(found.Created) };
+    return { ref: found.Id, state: found.State.Status };
   }
   const message = `something else on this Docker Engine has the name ${launch.externalName}`;
   throw new LongshoreError("UNKNOWN", message, { providerCode: "409" });
@@ -231,6 +248,16 @@ export async function removeContainer(engine: Engine, ref: ExternalRef): Promise
     if (status === 404) return;
     if (status !== 409) throw error;
     await removed(engine, ref);
+  }
+}
+
+/** Removes a container that was not started; one that was started meanwhile stays as it is. */
+async function removeUnstarted(engine: Engine, ref: ExternalRef): Promise<void> {
+  try {
+    await engine.call((client, abortSignal) => client.getContainer(ref).remove({ v: true, abortSignal }));
+  } catch (error) {
+    const status = httpStatus(error);
+    if (status !== 404 && status !== 409) throw error;
   }
 }
 

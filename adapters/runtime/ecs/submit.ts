@@ -120,6 +120,7 @@ async function runTask(starter: Starter, launch: Launch, run: Run): Promise<Exte
   for (let tries = 1; ; tries += 1) {
     signal.throwIfAborted();
     if (!isTokenAlive(starter, launch)) return await whatIsLeft(starter, launch);
+    await launch.confirm();
     try {
       const answer = await ecs.send(new RunTaskCommand({ ...plan.run, taskDefinition }));
       const ref = answer.tasks?.[0]?.taskArn;

@@ -69,12 +69,13 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): RuntimeAda
     return true;
   }
 
-  /** Starts a supervisor; true when it is the one that took the attempt. */
+  /** Starts a supervisor for the claim that is there, and for no later one; true when it is the one that took the attempt. */
   async function begin(launch: Launch): Promise<boolean> {
     const name = launch.externalName;
     const claimed = attempts.own(name);
     if (claimed === undefined) return false;
     try {
+      await launch.confirm();
       const child = await startSupervisor(orderOf(launch, claimed, { directory, path }));
       if (attempts.supervisorOf(name)?.pid !== child.pid) return false;
       if (child.exitCode === null && child.signalCode === null) {

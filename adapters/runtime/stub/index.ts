@@ -32,6 +32,8 @@ export interface StubRuntimeOptions {
 export function createStubRuntime(options: StubRuntimeOptions): RuntimeAdapter {
   const clock = options.clock ?? Date.now;
   const lives = new Map<string, Life>();
+  /** What was made by a launch that is not confirmed yet: of several the last one's counts. */
+  const made = new Map<string, symbol>();
   const closing = new AbortController();
 
   /** Resolves when the life has changed; throws the reason why waiting has no more point. */
@@ -57,17 +59,31 @@ export function createStubRuntime(options: StubRuntimeOptions): RuntimeAdapter {
     return life.status();
   }
 
+  function isStarted(launch: Launch): boolean {
+    const known = lives.get(launch.externalName);
+    if (known === undefined) return false;
+    if (known.jobId === launch.jobId && known.attempt === launch.attempt) return true;
+    const message = `stub: the name ${launch.externalName} is taken by another job`;
+    throw new LongshoreError("UNKNOWN", message, { providerCode: "NAME_TAKEN" });
+  }
+
   async function submit(launch: Launch, signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
     closing.signal.throwIfAborted();
     const name = launch.externalName;
-    const known = lives.get(name);
-    if (known !== undefined) {
-      if (known.jobId === launch.jobId && known.attempt === launch.attempt) return name;
-      const details = { providerCode: "NAME_TAKEN" };
-      throw new LongshoreError("UNKNOWN", `stub: the name ${name} is taken by another job`, details);
-    }
+    if (isStarted(launch)) return name;
     launch.report({ phase: "creating" });
+    const ours = Symbol(name);
+    made.set(name, ours);
+    try {
+      await launch.confirm();
+      signal.throwIfAborted();
+      if (isStarted(launch)) return name;
+      if (made.get(name) !== ours)
+        throw new LongshoreError("RUNTIME_UNAVAILABLE", "stub: what was made was removed before it was started");
+    } finally {
+      if (made.get(name) === ours) made.delete(name);
+    }
     const script = scriptOf(launch);
     if (script.fail !== null) {
       throw new LongshoreError(script.fail, failureOf(script.fail).message, { providerCode: "STUB" });
@@ -117,6 +133,7 @@ export function createStubRuntime(options: StubRuntimeOptions): RuntimeAdapter {
       }
     },
     async cleanup(ref) {
+      made.delete(ref);
       lives.get(ref)?.kill();
       lives.delete(ref);
     },

@@ -73,6 +73,7 @@ async function stray(jobId: string, attempt: number): Promise<void> {
     env,
     secretValues: [],
     report: () => undefined,
+    confirm: async () => undefined,
   };
   await world.runtime.submit(launch as unknown as Launch, new AbortController().signal);
 }

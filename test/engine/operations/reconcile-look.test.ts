@@ -265,7 +265,16 @@ describe("an orphan", () => {
     const externalName = `longshore-orphan-${attempt}`;
     const spec = { timeoutSeconds: 60, cleanup: "always" };
     const env = { STUB_DURATION_MS: "forever" };
-    const launch = { jobId, attempt, externalName, spec, env, secretValues: [], report: () => undefined };
+    const launch = {
+      jobId,
+      attempt,
+      externalName,
+      spec,
+      env,
+      secretValues: [],
+      report: () => undefined,
+      confirm: async () => undefined,
+    };
     return await world.runtime.submit(launch as unknown as Launch, new AbortController().signal);
   }
 });

@@ -221,7 +221,7 @@ describe("an orphan", () => {
     const externalName = `longshore-orphan-${attempt}`;
     const spec = { timeoutSeconds: 60, cleanup: "always" as const };
     const env = { STUB_DURATION_MS: "forever" };
-    const rest = { secretValues: [], report: () => undefined };
+    const rest = { secretValues: [], report: () => undefined, confirm: async () => undefined };
     const any = { jobId, attempt, externalName, spec, env, ...rest } as unknown as Parameters<
       typeof world.runtime.submit
     >[0];

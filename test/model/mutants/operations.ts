@@ -14,13 +14,25 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
     breaks: "the runtime is asked before the token is durable",
     search: "  const { life, effects } = await advance(ctx.ledger, jobId, { move, extras: masks, known: before });",
     replace:
-      "  if (!(prepared instanceof LongshoreError)) await ctx.runtimes.get(before.job.runtime).submit({ ...prepared.launch, report: () => undefined }, new AbortController().signal);\n  const { life, effects } = await advance(ctx.ledger, jobId, { move, extras: masks, known: before });",
+      "  if (!(prepared instanceof LongshoreError)) await ctx.runtimes.get(before.job.runtime).submit({ ...prepared.launch, report: () => undefined, confirm: async () => undefined }, new AbortController().signal);\n  const { life, effects } = await advance(ctx.ledger, jobId, { move, extras: masks, known: before });",
   },
   {
     name: "submitted-again",
     breaks: "an attempt whose start is on record is submitted again",
     search: "if (life.attempt?.externalRef) return resume(ctx, life);",
     replace: "",
+  },
+  {
+    name: "started-unconfirmed",
+    breaks: "nobody asks, once the resource is made, whether its attempt has ended meanwhile",
+    search: "if (life !== undefined && mayStart(life, execution)) return;",
+    replace: "if (life !== undefined || mayStart !== undefined) return;",
+  },
+  {
+    name: "confirmed-for-the-overtaken",
+    breaks: "an execution that was overtaken may start what it has made",
+    search: "if (!isCurrent(job, execution) || job.cancelRequestedAt !== null || attempt?.stop != null) return false;",
+    replace: "if (job.cancelRequestedAt !== null || attempt?.stop != null) return false;",
   },
   {
     name: "answer-lost-is-never-started",

@@ -19,6 +19,7 @@ const launch = (more: Partial<Launch> = {}): Launch => ({
   dispatchedAt: "2026-01-01T00:00:00.000Z",
   secretValues: [],
   report: () => undefined,
+  confirm: async () => undefined,
   ...more,
 });
 const answer = (statusCode: number, message: string) =>

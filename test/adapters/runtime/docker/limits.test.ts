@@ -187,6 +187,12 @@ describeWith("docker", "docker runtime", () => {
   });
 
   describe("names and aborts", () => {
+    /** The maker of a container is given some seconds to start it: here each look takes five of them. */
+    const fastClock = (): (() => number) => {
+      let nowMs = Date.now();
+      return () => (nowMs += 5_000);
+    };
+
     it("never adopts a stranger's container, whatever its state", async () => {
       const one = shell("true");
       const stranger = await client.createContainer({ name: one.externalName, Image: BUSYBOX_IMAGE, Cmd: ["true"] });
@@ -198,7 +204,7 @@ describeWith("docker", "docker runtime", () => {
       await stranger.remove();
     });
 
-    it("starts what an earlier submit had only created, and needs no image for what had run", async () => {
+    it("replaces what an earlier submit had only created, and needs no image for what had run", async () => {
       const one = shell("echo started");
       const labels = {
         [LABELS.home]: homeId,
@@ -213,15 +219,49 @@ describeWith("docker", "docker runtime", () => {
         Labels: labels,
         HostConfig: { NetworkMode: "none" },
       });
-      // Its maker is given some seconds to start it: for this one they are over.
-      const later = createDockerRuntime({ homeId, allowedMounts: [], clock: () => Date.now() + 60_000 });
-      expect(await later.submit(one, never())).toBe(made.id);
+      const later = createDockerRuntime({ homeId, allowedMounts: [], clock: fastClock() });
+      const ref = await later.submit(one, never());
       await later.dispose();
-      await adapter.wait(made.id, never());
+      // A start of that one which comes late finds nothing.
+      await expect(made.start()).rejects.toMatchObject({ statusCode: 404 });
+      await adapter.wait(ref, never());
       const gone = { ...one, spec: { ...one.spec, image: "127.0.0.1:1/no/such:1" } };
-      expect(await adapter.submit(gone, never())).toBe(made.id);
-      expect((await readLines(adapter, made.id)).map((line) => line.text)).toEqual(["earlier"]);
-      await adapter.cleanup(made.id);
+      expect(await adapter.submit(gone, never())).toBe(ref);
+      expect((await readLines(adapter, ref)).map((line) => line.text)).toEqual(["started"]);
+      await adapter.cleanup(ref);
+    });
+
+    it("makes another when so much time passed before the start that somebody may take it for abandoned", async () => {
+      let aheadMs = 0;
+      const slow = createDockerRuntime({ homeId, allowedMounts: [], clock: () => Date.now() + aheadMs });
+      const seen: (string | undefined)[] = [];
+      const one = shell("sleep 1000");
+      const confirm = async (): Promise<void> => {
+        seen.push(await slow.find(one.externalName));
+        if (seen.length === 1) aheadMs = 8_000;
+      };
+      const ref = await slow.submit({ ...one, confirm }, never());
+      await slow.dispose();
+      expect(seen).toEqual([expect.not.stringMatching(ref), ref]);
+      await adapter.cleanup(ref);
+    });
+
+    it("takes the container over that another launch made in its place", async () => {
+      const one = shell("cat /proc/sys/kernel/random/uuid");
+      const other = createDockerRuntime({ homeId, allowedMounts: [] });
+      let asked = 0;
+      const confirm = async (): Promise<void> => {
+        asked += 1;
+        await adapter.cleanup((await adapter.find(one.externalName)) ?? "");
+        theirs = await other.submit(one, never());
+      };
+      let theirs = "";
+      expect(await adapter.submit({ ...one, confirm }, never())).toBe(theirs);
+      expect(asked).toBe(1);
+      await adapter.wait(theirs, never());
+      expect(await readLines(adapter, theirs)).toHaveLength(1);
+      await other.dispose();
+      await adapter.cleanup(theirs);
     });
 
     it("leaves the start to the maker of the container, and does not start it again", async () => {
@@ -256,11 +296,12 @@ describeWith("docker", "docker runtime", () => {
       const ref = await adapter.find(one.externalName);
       expect(ref !== undefined).toBe(kept);
       if (ref === undefined) return;
-      const later = createDockerRuntime({ homeId, allowedMounts: [], clock: () => Date.now() + 60_000 });
-      expect(await later.submit(one, never())).toBe(ref);
+      const later = createDockerRuntime({ homeId, allowedMounts: [], clock: fastClock() });
+      // What had been started is adopted, what had not is made anew.
+      const adopted = await later.submit(one, never());
       await later.dispose();
-      expect((await adapter.status(ref)).phase).toBe("running");
-      await adapter.cleanup(ref);
+      expect((await adapter.status(adopted)).phase).toBe("running");
+      await adapter.cleanup(adopted);
     });
   });
 

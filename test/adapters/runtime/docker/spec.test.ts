@@ -31,6 +31,7 @@ function launch(spec: Partial<JobSpecInput> = {}, env: Record<string, string> = 
     dispatchedAt: "2026-01-01T00:00:00.000Z",
     secretValues: [],
     report: () => undefined,
+    confirm: async () => undefined,
   };
 }
 

@@ -46,6 +46,7 @@ function launch(spec: Partial<JobSpecInput> = {}, more: Partial<Launch> = {}): L
     dispatchedAt: "2026-01-01T00:00:00.000Z",
     secretValues: [],
     report: () => undefined,
+    confirm: async () => undefined,
     ...more,
   };
 }

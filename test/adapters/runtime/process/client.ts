@@ -16,7 +16,7 @@ const adapter = createProcessRuntime({ homeId, directory });
 setInterval(() => undefined, 60_000);
 process.stdout.write("ready\n");
 process.stdin.once("data", () => {
-  const one = { ...launch, report: () => undefined };
+  const one = { ...launch, report: () => undefined, confirm: async () => undefined };
   for (let n = 0; n < submits; n++) {
     adapter.submit(one, new AbortController().signal).then(
       (ref) => process.stdout.write(`ref ${ref}\n`),

@@ -95,7 +95,7 @@ export function useProcessLab(): ProcessLab {
       await untilLine(adapter, ref, "ready");
       return ref;
     },
-    async client({ report: _report, ...one }, submits = 1) {
+    async client({ report: _report, confirm: _confirm, ...one }, submits = 1) {
       const told = JSON.stringify({ homeId, directory: harness.directory, launch: one, submits });
       const path = fileURLToPath(new URL("./client.ts", import.meta.url));
       const child = spawn(process.execPath, [path, told], { stdio: ["pipe", "pipe", "inherit"] });
