@@ -21,7 +21,7 @@ import { labSettings } from "../lab/aws.ts";
 import { strikable } from "./calls.ts";
 import { ecsRuntime, stubRuntime, type WatchedRuntime } from "./runtime.ts";
 
-export const SECRET_PREFIX = "/longshore/faults/";
+const SECRET_PREFIX = "/longshore/faults/";
 /** What a job's secret reference stands for. */
 export const REFERENCED = "referenced-51ab";
 
