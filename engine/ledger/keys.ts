@@ -51,6 +51,8 @@ export const concurrencyKey = (key: string): Key => ({ pk: `CONCURRENCY#${key}`,
 export const circuitKey = (runtime: string): Key => ({ pk: `CIRCUIT#${runtime}`, sk: "CIRCUIT" });
 /** The right of one process to do a periodic duty. */
 export const leaseKey = (duty: string): Key => ({ pk: `LEASE#${duty}`, sk: "LEASE" });
+/** How far the sweeps have come that share one round. */
+export const roundKey: Key = { pk: "ROUND", sk: "ROUND" };
 /** One item for each runtime that this home has ever offered. */
 export const RUNTIMES_PARTITION = "RUNTIMES";
 export const runtimeKey = (runtime: string): Key => ({ pk: RUNTIMES_PARTITION, sk: runtime });

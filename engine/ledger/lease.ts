@@ -20,6 +20,8 @@ export interface Lease {
    * @throws LeaseLostError when it belongs to somebody else.
    */
   hold(): Promise<void>;
+  /** Part of a commit that only the owner may do: it is a conflict once the lease belongs to somebody else. */
+  readonly fence: Change;
   /** Gives it back, so that the next one need not wait for its end. One that was lost is left alone. */
   release(): Promise<void>;
 }
@@ -45,6 +47,7 @@ export async function takeLease(ledger: Ledger, duty: string): Promise<Lease | n
   let renewAtMs = clock() + RENEW_AFTER_MS;
   const own = { equals: { owner } };
   return {
+    fence: { kind: "check", key, guard: own },
     async hold() {
       const nowMs = clock();
       if (nowMs < renewAtMs) return;

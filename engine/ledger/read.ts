@@ -22,7 +22,7 @@ import { currentAttempt } from "./under-way.ts";
 
 const PAGE = 1000;
 /** Small enough that reading one does not hold up everything else on a table that answers at once. */
-const PLACE_PAGE = 250;
+export const PLACE_PAGE = 250;
 
 /** The job, or undefined when there is none or its batch was never accepted. */
 export async function readJob({ table }: Ledger, jobId: string): Promise<JobRecord | undefined> {
@@ -113,16 +113,20 @@ export function readWaiting(
   return table.query({ index: "index2", pk: waitingPartition(runtime, lane), ...page });
 }
 
-/** Every job that Longshore still has work with, in pages. */
-export function readActive(ledger: Ledger): AsyncGenerator<JobRecord[]> {
-  return readPlace(ledger, ACTIVE_PARTITION);
+/**
+ * Every job that Longshore still has work with, in the order of their ids, in pages of PLACE_PAGE; the last one is shorter.
+ * @param after only those behind this id; default all.
+ */
+export function readActive(ledger: Ledger, after?: string): AsyncGenerator<JobRecord[]> {
+  return readPlace(ledger, ACTIVE_PARTITION, after);
 }
 
 /** Every job in one place of the index of places: those that are active, wait in a lane, or wait for their keys; in pages. */
-export async function* readPlace({ table }: Ledger, place: string): AsyncGenerator<JobRecord[]> {
+export async function* readPlace({ table }: Ledger, place: string, after?: string): AsyncGenerator<JobRecord[]> {
+  const sk = after === undefined ? {} : { sk: { after } };
   let cursor: string | undefined;
   do {
-    const query = { index: "index2" as const, pk: place, limit: PLACE_PAGE };
+    const query = { index: "index2" as const, pk: place, ...sk, limit: PLACE_PAGE };
     const page: Page = await table.query(cursor === undefined ? query : { ...query, cursor });
     yield page.items.map((item) => recordOf<JobRecord>(item));
     cursor = page.cursor;

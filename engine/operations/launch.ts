@@ -52,6 +52,9 @@ async function launch(ctx: EngineContext, { token, ...execution }: RunTask, infl
   const name = externalName(jobId, before.job.name, attempt);
   const logBase = await logLinesBefore(ctx, jobId, attempt);
   const prepared = await prepare(ctx, before, name);
+  // One that was deferred has no token: nothing of it was started.
+  const again = before.attempt !== null && before.attempt.token !== null;
+  if (isUnavailable(prepared) && !again) throw prepared;
   const masks = prepared instanceof LongshoreError ? [] : await sealMasks(ctx, before, prepared.launch.secretValues);
   const masked = masks.length > 0;
   const occurrence: Occurrence = { type: "DISPATCH", attempt, token, externalName: name, logBase, masked };
@@ -65,9 +68,8 @@ async function launch(ctx: EngineContext, { token, ...execution }: RunTask, infl
       inflight.end();
       return stopAttempt(ctx, jobId, attempt);
     }
-    // One that was deferred has no token: nothing of it was started.
-    const again = before.attempt !== null && before.attempt.token !== null;
     if (!(prepared instanceof LongshoreError)) return submit(ctx, life, { ...prepared, inflight, again, token });
+    if (isUnavailable(prepared) && (await ctx.runtimes.get(life.job.runtime).find(name)) === undefined) throw prepared;
     const failure = failureOf(prepared, (text) => text);
     // What an earlier launch of this attempt has started goes on, whatever cannot be had any more now.
     return settle(ctx, life, { failure, mayRun: again });
@@ -112,6 +114,11 @@ async function prepare(ctx: EngineContext, { job }: Life, name: string): Promise
       ctx.logger.error({ jobId: job.jobId, error: kindOf(error) }, "unforeseen error before a launch");
     return asLongshoreError(error, "UNKNOWN");
   }
+}
+
+/** Where the table, the sealer or a source of secrets does not answer, nothing is known of the job: its launch is repeated. */
+function isUnavailable(prepared: Prepared | LongshoreError): prepared is LongshoreError {
+  return prepared instanceof LongshoreError && prepared.code === "UNAVAILABLE";
 }
 
 function kindOf(error: unknown): string {

@@ -2,18 +2,14 @@ import type { EngineContext } from "../context.ts";
 import { publishAccepted } from "../ledger/batch.ts";
 import { type Lease, takeLease } from "../ledger/lease.ts";
 import { noteLook } from "../ledger/looks.ts";
-import { readActive } from "../ledger/read.ts";
-import type { JobRecord } from "../ledger/records.ts";
-import { nextTurn } from "../turn.ts";
 import { admitWaiting, wakeParked } from "./admit.ts";
 import { probeCircuit } from "./circuit.ts";
 import { lookAround, type RuntimeLook } from "./reconcile/look.ts";
 import { removeOrphans } from "./reconcile/orphans.ts";
 import { recountWhenDue } from "./reconcile/recount.ts";
-import { repairJob } from "./reconcile/repair-job.ts";
+import { goRound, type Stretch } from "./reconcile/round.ts";
 import {
   ask,
-  each,
   goOn,
   type ReconcileOptions,
   type ReconcileReport,
@@ -31,6 +27,8 @@ export const RECONCILE_DUTY = "reconcile";
  * Makes what the ledger says and what runs agree: observes ends that nobody told, judges what was lost, relaunches lost
  * executions, repeats lost stops, requeues what is due, cleans up what is left, removes orphans, drives again what waits.
  * Idempotent; one job's failure does not keep it from the others, nor one runtime's silence from the other runtimes.
+ *
+ * What does not fit into its time is left to the next one, which goes on there: see `goRound`.
  *
  * One sweep at a time has the lease. A sweep that stood still for so long that another one began does no harm by its
  * last step: whatever it writes is a conditional write on what it has read, and whatever it asks of a runtime or of the
@@ -52,7 +50,7 @@ export async function reconcile(ctx: EngineContext, options: ReconcileOptions): 
 }
 
 function newReport(): ReconcileReport {
-  const nothing = { looked: 0, repaired: 0, lost: 0, orphans: 0, failed: 0 };
+  const nothing = { looked: 0, active: null, repaired: 0, lost: 0, orphans: 0, failed: 0 };
   return { ...nothing, corrected: [], failures: [], stopped: null };
 }
 
@@ -62,41 +60,27 @@ async function giveBack(ctx: EngineContext, lease: Lease): Promise<void> {
 }
 
 async function sweepOnce(begun: Omit<Sweep, "looks">): Promise<void> {
+  const beganAtMs = begun.ctx.clock();
   await goOn(begun);
   const sweep: Sweep = { ...begun, looks: await lookAround(begun) };
-  const { ctx, report } = sweep;
-  for await (const jobs of readActive(ctx.ledger)) {
-    report.looked += jobs.length;
-    const byRuntime = [...Map.groupBy(jobs, ({ runtime }) => runtime).values()];
-    await Promise.all(byRuntime.map((ofOne) => each(ofOne, (job) => repairOne(sweep, job))));
-    await nextTurn();
-  }
+  const { ctx } = sweep;
+  const stretch = await goRound(sweep, beganAtMs);
   await step(sweep, "batches", () => publishAccepted(ctx.ledger));
   await step(sweep, "counters", () => recountWhenDue(sweep));
-  await Promise.all([...sweep.looks.values()].map((look) => sweepRuntime(sweep, look)));
-}
-
-async function repairOne(sweep: Sweep, job: JobRecord): Promise<void> {
-  const done = await step(sweep, job.jobId, async () => {
-    if (await repairJob(sweep, job)) sweep.report.repaired++;
-  });
-  const look = sweep.looks.get(job.runtime);
-  if (!done && look !== undefined) look.doubtful++;
+  await Promise.all([...sweep.looks.values()].map((look) => sweepRuntime(sweep, look, stretch)));
 }
 
 /** What is done for a runtime as a whole. */
-async function sweepRuntime(sweep: Sweep, look: RuntimeLook): Promise<void> {
+async function sweepRuntime(sweep: Sweep, look: RuntimeLook, stretch: Stretch): Promise<void> {
   const { ctx } = sweep;
   const { name } = look.runtime;
-  // Where nothing runs there is nothing to tell, and an idle home need not write.
-  if (look.complete && look.alive > 0 && look.doubtful === 0) {
-    await step(sweep, name, () => noteLook(ctx.ledger, name, look.beganAtMs));
-  }
+  const aliveAtMs = stretch.seenAliveAtMs(name);
+  if (aliveAtMs !== undefined) await step(sweep, name, () => noteLook(ctx.ledger, name, aliveAtMs));
   if (!look.silent) {
     const probe = () => probeCircuit(ctx, look.runtime);
     await step(sweep, name, () => ask(sweep, { runtime: name, what: `probe ${name}` }, probe));
   }
   await step(sweep, name, () => wakeParked(ctx, name));
   await step(sweep, name, () => admitWaiting(ctx, name));
-  await removeOrphans(sweep, look);
+  await removeOrphans(sweep, look, stretch);
 }

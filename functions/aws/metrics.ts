@@ -41,8 +41,7 @@ export function createMetrics(stage: string): HomeMetrics {
     }),
     swept(report, oldestWaitingSeconds) {
       metrics.addMetric("OldestWaitingSeconds", MetricUnit.Seconds, oldestWaitingSeconds);
-      // A sweep that was stopped has not looked at all of them.
-      if (report.stopped === null) metrics.addMetric("ActiveJobs", MetricUnit.Count, report.looked);
+      if (report.active !== null) metrics.addMetric("ActiveJobs", MetricUnit.Count, report.active);
       if (report.stopped !== "lease") {
         metrics.addMetric("Repairs", MetricUnit.Count, report.repaired);
         metrics.addMetric("Orphans", MetricUnit.Count, report.orphans);

@@ -1,5 +1,5 @@
 /** The parts of an SDK client that the faults need; every client of the AWS SDK has them. */
-interface FaultyClient {
+export interface FaultyClient {
   middlewareStack: {
     add(middleware: never, options: never): void;
     remove(name: string): boolean;
@@ -37,7 +37,7 @@ export interface AwsFaults {
 const NAME = "longshoreTestFaults";
 
 /** A failure as the SDK knows it: what makes it try again, and what it tells the driver in the end. */
-function failure(fault: Fault): Error {
+export function failure(fault: Fault): Error {
   switch (fault) {
     case "before":
     case "after":

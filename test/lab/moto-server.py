@@ -7,6 +7,7 @@ usage: python3 moto-server.py PORT   (listens on loopback; then AWS_ENDPOINT_URL
 - TransactWriteItems' ClientRequestToken is honoured: the same token again is the same transaction, done once.
 - A state machine really runs, more than once at a time. A function `loopback-PORT-NAME` in it is an HTTP POST to /NAME on that port: a test's own
   handler, whose answer 500 with `{"errorType", "errorMessage"}` is a failure of the function.
+- KMS tells a ciphertext of another key than the one named as IncorrectKeyException; moto calls that a missing right.
 - An event's template is parsed once, not for every event: half a second each.
 """
 import copy, functools, io, re, sys, threading, urllib.error, urllib.request
@@ -49,6 +50,21 @@ def client_for(*args, **kwargs):
 
 
 lambda_eval_utils.boto_client_for = client_for
+
+from moto.core.exceptions import JsonRESTError
+from moto.kms import models as kms_models
+
+_decrypt = kms_models.KmsBackend.decrypt
+
+
+def decrypt(self, ciphertext_blob, encryption_context, key_id=None):
+    plaintext, arn = _decrypt(self, ciphertext_blob, encryption_context)
+    if key_id is not None and self.keys[self.any_id_to_key_id(key_id)].arn != arn:
+        raise JsonRESTError("IncorrectKeyException", "The key ID in the request does not identify a CMK that can perform this operation.")
+    return plaintext, arn
+
+
+kms_models.KmsBackend.decrypt = decrypt
 
 import jsonpath_ng.ext
 

@@ -38,12 +38,14 @@ export type Invoke = (functionName: string, payload: unknown) => Promise<unknown
 
 export interface StateMachineOptions {
   definition: Definition;
-  sim: Sim;
+  sim: Pick<Sim, "outside" | "sleep" | "setTimer" | "clearTimer">;
   invoke: Invoke;
   /** Executions outlive processes, as in Step Functions; else they are gone with the process, as in the local home. */
   durable: boolean;
   /** The retries that a state has are multiplied by this: with 0 everything is given up at once. */
   patience: number;
+  /** The name of what a function threw, as its states know it; default: an error as any other. */
+  nameOf?: (thrown: unknown) => string;
 }
 
 /** The orchestrator as the world outside sees it. */
@@ -71,7 +73,8 @@ interface Execution {
   tokens: number;
 }
 
-export function createStateMachine({ definition, sim, invoke, durable, patience }: StateMachineOptions): StateMachine {
+export function createStateMachine(options: StateMachineOptions): StateMachine {
+  const { definition, sim, invoke, durable, patience, nameOf = (thrown) => (thrown as Error).name } = options;
   const running = new Map<string, Execution>();
   const ended = new Set<string>();
   const waiting = new Map<string, () => void>();
@@ -113,7 +116,7 @@ export function createStateMachine({ definition, sim, invoke, durable, patience 
         return { data: withResult(data, state, result), next: state.End ? undefined : state.Next };
       } catch (thrown) {
         if (execution.gone) return { data, next: undefined };
-        const error = thrown instanceof TaskError ? thrown.error : (thrown as Error).name;
+        const error = thrown instanceof TaskError ? thrown.error : nameOf(thrown);
         const retrier = state.Retry?.find(({ ErrorEquals }) => matches(ErrorEquals, error));
         if (retrier !== undefined && tries < Math.floor(retrier.MaxAttempts * patience)) {
           const { IntervalSeconds = 1, BackoffRate = 2 } = retrier;

@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { DecryptCommand, GenerateDataKeyCommand, GenerateMacCommand, KMSClient } from "@aws-sdk/client-kms";
+import { LongshoreError } from "../../../engine/errors.ts";
 import type { Sealer } from "../../../engine/ports/sealer.ts";
 import { clientDefaults } from "../../aws/client.ts";
 import { awsCode, awsError, calling } from "../../aws/errors.ts";
@@ -25,23 +26,22 @@ export interface KmsSealerOptions {
   client?: KMSClient;
 }
 
+/** What KMS answers when the ciphertext, its key or its context is wrong. */
+const NOT_OURS: ReadonlySet<string> = new Set(["IncorrectKeyException", "InvalidCiphertextException"]);
+
 /**
- * What KMS answers when the ciphertext, its key or its context is wrong. A policy that is narrowed by the context answers
- * a wrong one with a denial, which cannot be told from a right that is missing.
+ * The caller has no right to open: the operator can give it back, and a role that was just changed may lack it for some
+ * seconds. Told as altered bytes it would cost an attempt, or a log for good.
  */
-const NOT_OURS: ReadonlySet<string> = new Set([
-  "AccessDeniedException",
-  "IncorrectKeyException",
-  "InvalidCiphertextException",
-]);
+const DENIED = "AccessDeniedException";
 
 /**
  * Seals by envelope: AES-256-GCM under a data key of its own for every text, made and encrypted by KMS with the
  * encryption context `{ jobId: context }`, which KMS logs and by which its policy can be narrowed. A text is deflated
  * before, where that makes it shorter: what seals it is stored by the KiB. Digests are KMS's
  * HMAC under a second key. Neither of the two keys ever leaves KMS.
- * Throws (from all methods) LongshoreError UNAVAILABLE when KMS cannot be asked, INTERNAL when it
- * refuses the caller; `open` tells a refusal as UNKNOWN, like bytes that were altered.
+ * Throws (from all methods) LongshoreError UNAVAILABLE when KMS cannot be asked, INTERNAL when it refuses the caller;
+ * `open` tells a missing right as UNAVAILABLE too, since what is sealed can be opened once it is there.
  */
 export function createKmsSealer(options: KmsSealerOptions): Sealer {
   const client = options.client ?? new KMSClient(clientDefaults("kms"));
@@ -115,9 +115,11 @@ async function unwrap(
     if (Plaintext === undefined) throw new Error("KMS gave no data key");
     return Plaintext;
   } catch (thrown) {
-    if (NOT_OURS.has(awsCode(thrown) ?? ""))
-      throw refused("are for another context or key, or KMS denies them", awsError("opening a data key", thrown));
-    throw awsError("opening a data key", thrown);
+    const error = awsError("opening a data key", thrown);
+    const code = awsCode(thrown) ?? "";
+    if (NOT_OURS.has(code)) throw refused("are for another context or key", error);
+    if (code !== DENIED) throw error;
+    throw new LongshoreError("UNAVAILABLE", error.message, { cause: error.cause, providerCode: code });
   }
 }
 

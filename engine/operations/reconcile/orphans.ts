@@ -6,16 +6,20 @@ import type { JobRecord, Life } from "../../ledger/records.ts";
 import { type Stage, stageOf } from "../../occurrences.ts";
 import type { Owned } from "../../ports/runtime.ts";
 import { isOlder, type RuntimeLook } from "./look.ts";
+import type { Stretch } from "./round.ts";
 import { ask, each, type Sweep, step } from "./sweep.ts";
 
 /** So many of a job's last events are looked at for the announcement of the same orphan. */
 const RECENT_EVENTS = 20;
 
-/** Removes what carries this home's label and belongs to no attempt that is still going on, and announces it. */
-export async function removeOrphans(sweep: Sweep, look: RuntimeLook): Promise<void> {
+/**
+ * Removes what carries this home's label and belongs to no attempt that is still going on, and announces it. Of what
+ * belongs to jobs that this sweep has not come to nothing is matched yet: that is for the sweep that comes to them.
+ */
+export async function removeOrphans(sweep: Sweep, look: RuntimeLook, { isIn }: Stretch): Promise<void> {
   const { ctx, report } = sweep;
   const { name } = look.runtime;
-  const doubtful = look.owned.filter(({ ref }) => !look.matched.has(ref));
+  const doubtful = look.owned.filter(({ ref, jobId }) => !look.matched.has(ref) && isIn(jobId));
   await each(doubtful, async (owned) => {
     await step(sweep, name, async () => {
       const life = await readLife(ctx.ledger, owned.jobId);

@@ -9,6 +9,7 @@ import { cleanUp } from "../finalize.ts";
 import { watchAttempt } from "../observe.ts";
 import { expireInBackground, stopInBackground } from "../stop.ts";
 import { compareRunning } from "./compare.ts";
+import { findIn } from "./look.ts";
 import { ask, type ReconcileOptions, type Sweep } from "./sweep.ts";
 
 /**
@@ -16,6 +17,8 @@ import { ask, type ReconcileOptions, type Sweep } from "./sweep.ts";
  * more: no function lives longer than 15 minutes. One that this process launches is, however long it takes.
  */
 const STUCK_MS = 20 * 60_000;
+/** Of so many jobs that are seen to be well one is looked at closer: each about twice in an hour of sweeps. */
+const ONE_OF = 32;
 const LAUNCHING: ReadonlySet<Stage> = new Set(["admitted", "validating", "pulling", "creating"]);
 
 /** Makes one job's record and what is going on for it agree. True when something had to be done. */
@@ -28,7 +31,7 @@ export async function repairJob(sweep: Sweep, found: JobRecord): Promise<boolean
     const job = await readJob(ctx.ledger, found.jobId);
     if (job !== undefined && stageOf(job) === "collecting" && (await relaunchLost(ctx, job))) return true;
   }
-  if (wasWrong || !isLeftAlone(ctx, found, options)) return wasWrong;
+  if (wasWrong || !isLeftAlone(ctx, found, options) || isSeenWell(sweep, found)) return wasWrong;
   const life = await readLife(ctx.ledger, found.jobId);
   return life !== undefined && isLeftAlone(ctx, life.job, options) && (await repair(sweep, life));
 }
@@ -37,6 +40,21 @@ export async function repairJob(sweep: Sweep, found: JobRecord): Promise<boolean
 function isLeftAlone(ctx: EngineContext, job: JobRecord, { touchedBefore }: ReconcileOptions): boolean {
   // A retry is due at its own time: the execution that waited for it may have been lost a moment after it began to.
   return isDue(ctx, job) || touchedAtMs(job) < touchedBefore;
+}
+
+/**
+ * Whether the look has told all that is to be known of a job: it runs, and nothing is to be done before it ends or its
+ * deadline comes. That its execution was lost shows when it ends; a stop that was decided on and lost shows when the job
+ * is looked at closer by chance.
+ */
+function isSeenWell({ ctx, options, looks }: Sweep, job: JobRecord): boolean {
+  if (options.closely !== "few" || stageOf(job) !== "running" || job.cancelRequestedAt !== null) return false;
+  const look = looks.get(job.runtime);
+  const status = look === undefined ? undefined : findIn(look, job)?.status;
+  if (status?.phase !== "running" || status.startedAt === null) return false;
+  if (Date.parse(status.startedAt) + job.timeoutSeconds * 1000 <= ctx.clock()) return false;
+  // By chance, not in turn: a turn could fall into the minutes without a sweep, each time.
+  return ctx.random() >= 1 / ONE_OF;
 }
 
 function touchedAtMs(job: JobRecord): number {

@@ -7,8 +7,14 @@ import type { RuntimeLook } from "./look.ts";
 export interface ReconcileOptions {
   /** Ms since the epoch. A job that Longshore touched at or after this time is left to whoever is at it. */
   touchedBefore: number;
-  /** Ms since the epoch: what is not done by then is left to the next sweep. Default: no end. */
+  /** Ms since the epoch: what is not done by then is left to the next sweep, which goes on there. Default: no end. */
   until?: number;
+  /**
+   * How many of the jobs that a runtime shows running before their deadline are looked at closer, each at its turn in the
+   * ledger and at its execution: `all`, the default, or a `few` of them by chance, where each such question has its price
+   * and executions do not go with a process. See `isSeenWell`.
+   */
+  closely?: "all" | "few";
   /**
    * Whether the counters are counted again: when it is time to (`due`, the default), in any case (`now`), or not at all
    * (`never`), for a table whose indexes may lag for longer than a look takes: two looks would be wrong in the same way.
@@ -18,6 +24,8 @@ export interface ReconcileOptions {
 
 export interface ReconcileReport {
   looked: number;
+  /** All active jobs, when this sweep ended a round in which each was looked at; else null. */
+  active: number | null;
   repaired: number;
   /** Attempts that their runtimes did not know any more; they count as repaired too. */
   lost: number;
@@ -28,7 +36,7 @@ export interface ReconcileReport {
   failed: number;
   /** What went wrong, for the first of them. */
   failures: string[];
-  /** Why it stopped before its end: somebody else sweeps, or its time was over. Null: nothing is left to do. */
+  /** Why it stopped before its end: somebody else sweeps, or its time was over. Null: the round is at its end. */
   stopped: "lease" | "time" | null;
 }
 
@@ -63,8 +71,13 @@ export class SweepStopped extends Error {
  */
 export async function goOn({ ctx, options, lease }: Pick<Sweep, "ctx" | "options" | "lease">): Promise<void> {
   if (options.until !== undefined && ctx.clock() >= options.until) throw new SweepStopped("time");
+  await asOwner(() => lease.hold());
+}
+
+/** Does what only the owner of the lease may do. @throws SweepStopped when that is somebody else. */
+export async function asOwner(work: () => Promise<void>): Promise<void> {
   try {
-    await lease.hold();
+    await work();
   } catch (error) {
     throw error instanceof LeaseLostError ? new SweepStopped("lease") : error;
   }

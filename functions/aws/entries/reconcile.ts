@@ -21,7 +21,8 @@ export const handler = serve<unknown, ReconcileReport>(async (base) => {
     const touchedBefore = now - QUIET_MS;
     const until = now + context.getRemainingTimeInMillis() - LAST_STEP_MS;
     // The indexes of DynamoDB say no time within which they are right: two looks may be wrong in the same way.
-    const report = await sweep({ touchedBefore, until, recount: "never" }, context);
+    // Looking at an execution is a call, of which an account has about fifteen a second.
+    const report = await sweep({ touchedBefore, until, closely: "few", recount: "never" }, context);
     const names = ctx.runtimes.all().map(({ name }) => name);
     metrics.swept(report, await oldestWaitingSeconds(ctx.ledger, names));
     return report;

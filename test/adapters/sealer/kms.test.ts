@@ -96,6 +96,20 @@ describeWith("aws", "kms sealer on moto", () => {
     });
   });
 
+  it("tells a right that is missing as what may come back, and not as bytes that were altered", async () => {
+    const sealed = await (await make()).seal(Buffer.from("hunter2"), CONTEXT);
+    const denial = Object.assign(new Error("hunter2"), {
+      name: "AccessDeniedException",
+      $metadata: { httpStatusCode: 400 },
+    });
+    const denied = { send: () => Promise.reject(denial) } as unknown as KMSClient;
+    const sealer = createKmsSealer({ keyId: "x", macKeyId: "x", client: denied });
+    const thrown = await sealer.open(sealed, CONTEXT).catch((error: unknown) => error);
+    expect(thrown).toMatchObject({ code: "UNAVAILABLE", providerCode: "AccessDeniedException" });
+    expect(String(thrown)).not.toContain("hunter2");
+    await expect(sealer.seal(Buffer.from("x"), CONTEXT)).rejects.toMatchObject({ code: "INTERNAL" });
+  });
+
   it("says which right or key it lacks, and that nobody else is to blame", async () => {
     const sealer = createKmsSealer({ keyId: "alias/none", macKeyId: "alias/none", client });
     await expect(sealer.seal(Buffer.from("x"), CONTEXT)).rejects.toMatchObject({

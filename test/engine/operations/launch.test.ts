@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { SHUTDOWN } from "../../../engine/abort.ts";
+import type { EngineContext } from "../../../engine/context.ts";
 import { LongshoreError } from "../../../engine/errors.ts";
 import { advance } from "../../../engine/ledger/advance.ts";
 import { masksKey, sealedKey } from "../../../engine/ledger/keys.ts";
@@ -13,6 +14,7 @@ import { readLogs } from "../../../engine/operations/read-logs.ts";
 import { reconcile } from "../../../engine/operations/reconcile.ts";
 import { expireAttempt, stopAttempt } from "../../../engine/operations/stop.ts";
 import type { Launch } from "../../../engine/ports/runtime.ts";
+import type { Table } from "../../../engine/ports/table.ts";
 import { occurrences } from "../lives.ts";
 import {
   admitted,
@@ -120,6 +122,55 @@ describe("a launch", () => {
     expect(world.starts.size).toBe(0);
     await finalizeAttempt(world.ctx, task);
     expect((await lifeOf(world, task.jobId)).job).toMatchObject({ status: "FAILED", exitCode: null });
+  });
+
+  test.each(["the sealer", "the source of a secret", "the table"])(
+    "while %s does not answer says nothing of the job, and is repeated",
+    async (which) => {
+      world.secrets.set("token", "x");
+      const task = await admitted(world, { secrets: { API_TOKEN: { from: "vault:token" } } });
+      const { ctx } = world;
+      const silent = () => Promise.reject(new LongshoreError("UNAVAILABLE", "throttled"));
+      const get: Table["get"] = (key) => (key.sk === "SEALED" ? silent() : world.ledger.sqlite.get(key));
+      const broken: Partial<EngineContext> = {
+        "the sealer": { sealer: { ...ctx.sealer, open: silent } },
+        "the source of a secret": { secrets: new Map([["vault", { scheme: "vault", resolve: silent }]]) },
+        "the table": { ledger: { ...ctx.ledger, table: { ...ctx.ledger.table, get } } },
+      }[which] as Partial<EngineContext>;
+      await expect(launchAttempt({ ...ctx, ...broken }, task)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      expect(await lifeOf(world, task.jobId)).toMatchObject({ job: { phase: "queued" }, attempt: null });
+      expect(world.completions).toEqual([]);
+      await launchAttempt(ctx, task);
+      expect((await lifeOf(world, task.jobId)).job).toMatchObject({ status: "RUNNING" });
+      expect([...world.starts.values()]).toEqual([1]);
+    },
+  );
+
+  test("that is repeated while the sealer does not answer adopts what runs, and fails nothing that does not", async () => {
+    const silent = () => Promise.reject(new LongshoreError("UNAVAILABLE", "throttled"));
+    const broken = { ...world.ctx, sealer: { ...world.ctx.sealer, open: silent } };
+    const tasks = [await admitted(world, {}, FOREVER), await admitted(world, {}, FOREVER)] as const;
+    const { submit } = world.runtime;
+    const [started, unstarted] = tasks;
+    world.runtime.submit = async (launch, signal) => {
+      if (launch.jobId === started.jobId) await submit(launch, signal);
+      return await new Promise<never>(() => undefined);
+    };
+    for (const task of tasks) void launchAttempt(world.ctx, task);
+    const hasToken = async ({ jobId }: { jobId: string }) => (await lifeOf(world, jobId)).attempt?.token != null;
+    await expect.poll(async () => (await Promise.all(tasks.map(hasToken))).every(Boolean)).toBe(true);
+    await expect.poll(() => leftOn(world)).toHaveLength(1);
+    world.restart();
+    world.runtime.submit = submit;
+    await launchAttempt(broken, { ...started, token: "another" });
+    expect((await lifeOf(world, started.jobId)).job).toMatchObject({ status: "RUNNING", phase: "running" });
+    await expect(launchAttempt(broken, { ...unstarted, token: "third" })).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+    });
+    expect((await lifeOf(world, unstarted.jobId)).attempt?.exit).toBeNull();
+    await launchAttempt(world.ctx, { ...unstarted, token: "fourth" });
+    expect((await lifeOf(world, unstarted.jobId)).job).toMatchObject({ status: "RUNNING", phase: "running" });
+    expect(await leftOn(world)).toHaveLength(2);
   });
 
   test("with a secret from a source that this home does not have is refused as AUTH", async () => {

@@ -40,7 +40,7 @@ const NOTHING = { repaired: 0, lost: 0, orphans: 0, corrected: [], failed: 0, fa
 
 describe("reconcile", () => {
   test("of nothing does nothing", async () => {
-    expect(await sweep()).toEqual({ looked: 0, ...NOTHING });
+    expect(await sweep()).toEqual({ looked: 0, active: 0, ...NOTHING });
   });
 
   test("leaves alone what is as it should be", async () => {
@@ -182,7 +182,7 @@ describe("reconcile", () => {
     const jobs = [lost, stopped, uncleaned];
     const before = await Promise.all(jobs.map(({ jobId }) => lifeOf(world, jobId)));
     world.ledger.nowMs += 29_999;
-    expect(await sweep(30_000)).toEqual({ looked: 3, ...NOTHING });
+    expect(await sweep(30_000)).toEqual({ looked: 3, active: 3, ...NOTHING });
     expect(await Promise.all(jobs.map(({ jobId }) => lifeOf(world, jobId)))).toEqual(before);
     expect([...world.executions.keys()]).toEqual([]);
     world.ledger.nowMs += 1;

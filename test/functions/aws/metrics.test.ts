@@ -17,7 +17,8 @@ afterEach(() => {
 });
 
 const REPORT: ReconcileReport = {
-  looked: 7,
+  looked: 3,
+  active: 7,
   repaired: 2,
   lost: 0,
   orphans: 1,
@@ -36,13 +37,16 @@ describe("the numbers of a sweep", () => {
   });
 
   it("do not count the jobs where its time was over", () => {
-    createMetrics("lab").swept({ ...REPORT, stopped: "time" }, 12);
+    createMetrics("lab").swept({ ...REPORT, active: null, stopped: "time" }, 12);
     expect(lines[0]).not.toHaveProperty("ActiveJobs");
     expect(lines[0]).toMatchObject({ SweepFailures: 3 });
   });
 
   it("do not say that nothing failed where another one was at work: that would hide what fails there", () => {
-    createMetrics("lab").swept({ ...REPORT, looked: 0, repaired: 0, orphans: 0, failed: 0, stopped: "lease" }, 12);
+    createMetrics("lab").swept(
+      { ...REPORT, looked: 0, active: null, repaired: 0, orphans: 0, failed: 0, stopped: "lease" },
+      12,
+    );
     expect(lines).toMatchObject([{ OldestWaitingSeconds: 12 }]);
     for (const name of ["ActiveJobs", "Repairs", "Orphans", "SweepFailures"]) expect(lines[0]).not.toHaveProperty(name);
   });
