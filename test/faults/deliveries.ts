@@ -1,4 +1,4 @@
-import type { TransactWriteItemsCommandInput } from "@aws-sdk/client-dynamodb";
+import type { AttributeValue, TransactWriteItemsCommandInput } from "@aws-sdk/client-dynamodb";
 import type { PutEventsCommandInput } from "@aws-sdk/client-eventbridge";
 import type { DynamoDBBatchResponse } from "aws-lambda";
 import type { Done } from "./calls.ts";
@@ -7,7 +7,7 @@ import type { VirtualClock } from "./clock.ts";
 /** A record of the table's stream, as far as Longshore reads it. */
 export interface StreamRecord {
   eventName: "INSERT";
-  dynamodb: { SequenceNumber: string; NewImage: Record<string, { S?: string; N?: string }> };
+  dynamodb: { SequenceNumber: string; NewImage: Record<string, AttributeValue> };
 }
 
 /** The events that a commit put into the table; none for any other call. */

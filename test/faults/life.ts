@@ -2,8 +2,10 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay, setImmediate as turn } from "node:timers/promises";
 import { inspect } from "node:util";
 import type { DynamoDBBatchResponse } from "aws-lambda";
+import { decodeItem } from "../../adapters/table/dynamodb/attributes.ts";
 import type { EngineContext } from "../../engine/context.ts";
 
+import { eventsOf } from "../../engine/ledger/items.ts";
 import type { ReconcileOptions, ReconcileReport } from "../../engine/operations/reconcile.ts";
 import type { Logger } from "../../engine/ports/logger.ts";
 import type { JobSpecInput } from "../../engine/spec/schema.ts";
@@ -116,15 +118,16 @@ export async function live(account: Account, path: Path, strike: Strike | null):
     hasStarted ||= done.command === "RunTaskCommand";
     published.push(...idsTaken(done));
     for (const NewImage of eventsPut(done)) {
-      const id = `${NewImage.jobId?.S}#${NewImage.seq?.N}`;
+      const events = eventsOf(decodeItem(NewImage));
+      const ids = events.map(({ jobId, seq }) => `${jobId}#${seq}`);
       // The same commit, done once and answered twice.
-      if (committed.includes(id)) continue;
-      committed.push(id);
-      types.push(NewImage.type?.S ?? "");
-      const record: StreamRecord = { eventName: "INSERT", dynamodb: { SequenceNumber: id, NewImage } };
+      if (ids.some((id) => committed.includes(id))) continue;
+      committed.push(...ids);
+      types.push(...events.map(({ type }) => type));
+      const record: StreamRecord = { eventName: "INSERT", dynamodb: { SequenceNumber: ids.at(-1) ?? "", NewImage } };
       for (const one of mappings) one.add(record);
-      const type = NewImage.type?.S;
-      if (type === "STARTED" && path.afterStart !== "nothing") clock.setTimer(clock.outside, RUNS_MS, goOn);
+      const isStarted = events.some(({ type }) => type === "STARTED");
+      if (isStarted && path.afterStart !== "nothing") clock.setTimer(clock.outside, RUNS_MS, goOn);
     }
   }
 
