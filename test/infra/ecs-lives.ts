@@ -24,6 +24,7 @@ const PATIENT = { connectionTimeout: 10_000, requestTimeout: 60_000, throwOnRequ
 const LIFE_MS = 180_000;
 
 const BEGIN = ["SUBMITTED", "ADMITTED", "VALIDATED", "IMAGE_PULLING", "CONTAINER_CREATING"];
+const PROGRESS = new Set(["IMAGE_PULLING", "CONTAINER_CREATING"]);
 const COLLECTED = ["LOGS_COLLECTED", "COST_RECORDED"];
 
 interface Deployed {
@@ -265,9 +266,11 @@ export function ecsLives({ home, aws, invoke }: Deployed): void {
         const spec = shell("capacity", "echo at last", { env: { MY_TOKEN: CANARY } });
         const job = await fated({ fate: "refuse", reason }, spec, 2);
         const events = await over(job, { started: 1, made: 3 });
-        const deferred = [...BEGIN.slice(1), "RECONCILED"];
-        expect(typesOf(events)).toEqual([
-          ...["SUBMITTED", ...deferred, ...deferred, ...BEGIN.slice(1)],
+        // A launch may have told nothing of its progress yet when the event tells of the command's end.
+        const withoutProgress = typesOf(events).filter((type) => !PROGRESS.has(type));
+        const deferred = ["ADMITTED", "VALIDATED", "RECONCILED"];
+        expect(withoutProgress).toEqual([
+          ...["SUBMITTED", ...deferred, ...deferred, "ADMITTED", "VALIDATED"],
           ...["STARTED", "EXITED", ...COLLECTED, "SUCCEEDED", "CLEANED_UP"],
         ]);
         const deferrals = events.filter(({ type }) => type === "RECONCILED");

@@ -18,6 +18,14 @@ from pathlib import Path
 port, runner = sys.argv[1], sys.argv[2]
 os.environ.update(AWS_ENDPOINT_URL=f"http://localhost:{port}", AWS_ACCESS_KEY_ID="lab", AWS_SECRET_ACCESS_KEY="lab", AWS_DEFAULT_REGION="us-east-1")
 
+
+
+def say(line):
+    """In one piece, whatever other threads have to say."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
 spec = importlib.util.spec_from_file_location("moto_server", Path(__file__).with_name("moto-server.py"))
 moto_server = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(moto_server)
@@ -82,7 +90,7 @@ parsing.ResourceMap.build_resource_diff = build_resource_diff
 
 
 def tell_placeholder(kind, name):
-    print(f"PLACEHOLDER {kind} {name}", file=sys.stderr, flush=True)
+    say(f"PLACEHOLDER {kind} {name}")
 
 
 class Placeholder(parsing.CloudFormationModel):
@@ -363,7 +371,7 @@ def pump(mapping, queue):
             if batch:
                 time.sleep(RETRY_SECONDS)
         if batch:
-            print(f"DROPPED {len(batch)} records for {mapping.function_arn}", file=sys.stderr, flush=True)
+            say(f"DROPPED {len(batch)} records for {mapping.function_arn}")
 
 
 def event_of(mapping, record):
@@ -387,7 +395,7 @@ def dispatch(self, request, full_url, headers):
     action = headers.get("X-Amz-Target", "").split(".")[-1]
     if signed and action and (signed[1], signed[2], action) not in told:
         told.add((signed[1], signed[2], action))
-        print("CALL", signed[1], signed[2], action, file=sys.stderr, flush=True)
+        say(f"CALL {signed[1]} {signed[2]} {action}")
     return _dispatch(self, request, full_url, headers)
 
 
