@@ -9,10 +9,11 @@ export interface StartsOptions {
   table: MemoryTable;
   invariants: Invariants;
   places(): readonly Place[];
+  overlap: boolean;
 }
 
 /** What holds whenever a command is truly started, checked in that moment. */
-export function createStarts({ table, invariants, places }: StartsOptions): (start: Start) => void {
+export function createStarts({ table, invariants, places, overlap }: StartsOptions): (start: Start) => void {
   const started = new Set<string>();
 
   return ({ name, jobId, attempt }) => {
@@ -24,11 +25,13 @@ export function createStarts({ table, invariants, places }: StartsOptions): (sta
     if (job === undefined) return fail("for a job that nobody knows");
     const record = currentAttempt(job, stored ?? null) ?? undefined;
     if (record?.token === undefined) fail("before its token was stored");
+    const types: string[] = invariants.jobs.get(jobId)?.types ?? [];
+    // Of two launches one may have been deferred between the other's question and its start: the next one finds that.
+    if (overlap && types.lastIndexOf("RECONCILED") > types.lastIndexOf("VALIDATED")) return;
     if (job.attempt !== attempt) return fail(`when attempt ${job.attempt} was the current one`);
     if (job.status !== "RUNNING" || job.slotShard === null) fail(`for a job that was ${job.status}`);
     if (record?.exit != null) fail("after its attempt had ended");
     if (record?.token === null) fail("without a token that waits for its end");
-    const types: string[] = invariants.jobs.get(jobId)?.types ?? [];
     const cancelledAt = types.indexOf("CANCEL_REQUESTED");
     if (cancelledAt >= 0 && cancelledAt < types.lastIndexOf("VALIDATED"))
       fail("though its cancel came before its dispatch");

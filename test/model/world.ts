@@ -103,7 +103,7 @@ export function openWorld(setting: Setting): World {
         for (const feed of feeds) feed.add(after);
     }
   });
-  const onStart = createStarts({ table, invariants, places: () => places });
+  const onStart = createStarts({ table, invariants, places: () => places, overlap: setting.overlap });
   const { maxConcurrent } = setting;
   const places = RUNTIMES.map((name) => createPlace({ name, sim, ownership, maxConcurrent, onStart }));
   const failures: string[] = [];
