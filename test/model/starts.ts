@@ -25,13 +25,14 @@ export function createStarts({ table, invariants, places, overlap }: StartsOptio
     if (job === undefined) return fail("for a job that nobody knows");
     const record = currentAttempt(job, stored ?? null) ?? undefined;
     if (record?.token === undefined) fail("before its token was stored");
-    const types: string[] = invariants.jobs.get(jobId)?.types ?? [];
-    // Of two launches one may have been deferred between the other's question and its start: the next one finds that.
-    if (overlap && types.lastIndexOf("RECONCILED") > types.lastIndexOf("VALIDATED")) return;
+    // Of two launches one may end or defer the attempt between the other's question and its start: what that one started is
+    // removed by itself, or found by the next launch.
+    if (overlap) return;
     if (job.attempt !== attempt) return fail(`when attempt ${job.attempt} was the current one`);
     if (job.status !== "RUNNING" || job.slotShard === null) fail(`for a job that was ${job.status}`);
     if (record?.exit != null) fail("after its attempt had ended");
     if (record?.token === null) fail("without a token that waits for its end");
+    const types: string[] = invariants.jobs.get(jobId)?.types ?? [];
     const cancelledAt = types.indexOf("CANCEL_REQUESTED");
     if (cancelledAt >= 0 && cancelledAt < types.lastIndexOf("VALIDATED"))
       fail("though its cancel came before its dispatch");

@@ -29,7 +29,7 @@ export interface Setting {
   durable: boolean;
   /**
    * What a dead process asked for may still arrive, and a task may be delivered twice at once: then two launches of one
-   * attempt may meet, and what one of them made may be seen, unstarted, after the attempt's end, until it is removed.
+   * attempt may meet, and a resource may be seen after its attempt has ended, until whoever made it removes it.
    */
   overlap: boolean;
   /** How many streams the change feed has. */
