@@ -1,7 +1,7 @@
 import { LongshoreError } from "./errors.ts";
 import { deadLetterIdOf } from "./ids.ts";
 import type { AttemptRecord, EventRecord, JobRecord, Life } from "./ledger/records.ts";
-import { type Occurrence, type Stage, stageOf, TRANSITIONS } from "./occurrences.ts";
+import { isToEnd, type Occurrence, type Stage, stageOf, TRANSITIONS } from "./occurrences.ts";
 import { assertNever, type EventType, isDeadLettered } from "./states.ts";
 
 /** What must be done after the decision is durable. Each may be done twice. */
@@ -221,9 +221,9 @@ function requeue(draft: Draft, occurrence: Extract<Occurrence, { type: "REQUEUE"
 
 function defer(draft: Draft, occurrence: Extract<Occurrence, { type: "DEFER" }>): void {
   const { queueShard, reason, refused, unstarted } = occurrence;
-  const { cancelRequestedAt, generation, refusals = 0 } = draft.job;
+  const { generation, refusals = 0 } = draft.job;
   // What was asked to end does not wait for its turn again.
-  if (cancelRequestedAt !== null || draft.attempt?.stop) return draft.effect("stop-resource");
+  if (isToEnd(draft)) return draft.effect("stop-resource");
   if (unstarted !== undefined) draft.setAttempt({ unstarted });
   // Without its token the attempt counts as one that was never handed to the runtime.
   draft.setAttempt({ token: null });

@@ -1,5 +1,5 @@
 import type { Cost } from "./cost.ts";
-import type { AttemptExit, JobRecord, StopReason } from "./ledger/records.ts";
+import type { AttemptExit, AttemptRecord, JobRecord, StopReason } from "./ledger/records.ts";
 import type { Outcome } from "./outcome.ts";
 import { assertNever, isTerminal, type Phase } from "./states.ts";
 
@@ -54,6 +54,11 @@ export type Occurrence =
   | { type: "CANCEL"; by: string };
 
 export type OccurrenceType = Occurrence["type"];
+
+/** Whether a job was asked to end, or Longshore decided that its attempt is to be stopped. */
+export function isToEnd({ job, attempt }: { job: JobRecord; attempt: AttemptRecord | null }): boolean {
+  return job.cancelRequestedAt !== null || attempt?.stop != null;
+}
 
 /** Where a job stands, as far as the legality of an occurrence goes. */
 export type Stage =

@@ -1,7 +1,7 @@
 import type { EngineContext } from "../context.ts";
 import { readLife } from "../ledger/read.ts";
 import type { Life } from "../ledger/records.ts";
-import { stageOf } from "../occurrences.ts";
+import { isToEnd, stageOf } from "../occurrences.ts";
 import { type ExecutionOf, isCurrent } from "./observe.ts";
 
 /** A launch's question, just before its command is started, and what came of it. */
@@ -49,8 +49,8 @@ export function createConfirmation(ctx: EngineContext, execution: ExecutionOf): 
   };
 }
 
-function mayStart({ job, attempt }: Life, execution: ExecutionOf): boolean {
-  if (!isCurrent(job, execution) || job.cancelRequestedAt !== null || attempt?.stop != null) return false;
-  const stage = stageOf(job);
+function mayStart(life: Life, execution: ExecutionOf): boolean {
+  if (!isCurrent(life.job, execution) || isToEnd(life)) return false;
+  const stage = stageOf(life.job);
   return stage === "validating" || stage === "pulling" || stage === "creating";
 }

@@ -8,7 +8,7 @@ import { readAttempts, readLife, readSealed } from "../ledger/read.ts";
 import type { AttemptExit, JobRecord, Life } from "../ledger/records.ts";
 import { createMasker } from "../masking.ts";
 import { externalName, masksContext } from "../naming.ts";
-import type { Occurrence } from "../occurrences.ts";
+import { isToEnd, type Occurrence } from "../occurrences.ts";
 import type { Launch, LaunchReport } from "../ports/runtime.ts";
 import type { Change } from "../ports/table.ts";
 import type { JobSpec } from "../spec/schema.ts";
@@ -64,7 +64,7 @@ async function launch(ctx: EngineContext, { token, ...execution }: RunTask, infl
   if (!isCurrent(life.job, execution) || effects.includes("complete-token")) return completeToken(ctx, token);
   if (life.attempt?.externalRef) return resume(ctx, life);
   await orInDoubt(async () => {
-    if (life.job.cancelRequestedAt !== null || life.attempt?.stop) {
+    if (isToEnd(life)) {
       inflight.end();
       return stopAttempt(ctx, jobId, attempt);
     }
@@ -261,11 +261,10 @@ function endedWithout({ job, attempt }: Life, started: { attempt: number; extern
 }
 
 /** The command runs, or ran: see to its end. */
-async function resume(ctx: EngineContext, { job, attempt }: Life, phase?: string): Promise<void> {
+async function resume(ctx: EngineContext, life: Life, phase?: string): Promise<void> {
+  const { job, attempt } = life;
   if (attempt === null || attempt.externalRef === null || attempt.exit !== null) return;
-  if (job.cancelRequestedAt !== null || attempt.stop !== null) {
-    return stopInBackground(ctx, job);
-  }
+  if (isToEnd(life)) return stopInBackground(ctx, job);
   if (phase === "exited" || phase === "unknown") return observeExit(ctx, job);
   watchAttempt(ctx, { job, attempt });
 }

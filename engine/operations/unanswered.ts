@@ -2,7 +2,7 @@ import type { EngineContext } from "../context.ts";
 import { LongshoreError } from "../errors.ts";
 import { advance } from "../ledger/advance.ts";
 import type { AttemptExit, Life } from "../ledger/records.ts";
-import type { Occurrence } from "../occurrences.ts";
+import { isToEnd, type Occurrence } from "../occurrences.ts";
 import { launchUnanswered } from "./circuit.ts";
 import { completeToken, neverStarted } from "./observe.ts";
 
@@ -88,8 +88,7 @@ async function defer(
   await advance(ctx.ledger, jobId, (now): Occurrence | null => {
     // Somebody else has begun to run the attempt: what becomes of it is theirs to say.
     if (now.attempt?.token !== token) return null;
-    const toEnd = now.job.cancelRequestedAt !== null || now.attempt.stop !== null;
-    if (toEnd) return { type: "EXIT", attempt, exit, startedAt: null, externalRef: null };
+    if (isToEnd(now)) return { type: "EXIT", attempt, exit, startedAt: null, externalRef: null };
     return { type: "DEFER", attempt, generation, queueShard, ...told };
   });
   await completeToken(ctx, token);

@@ -70,8 +70,12 @@ export async function send(world: World, submit: Submit): Promise<void> {
 }
 
 /** Lets things happen until a job is found that fits, for a few steps at most. */
-export async function soon(world: World, fits: (job: JobRecord) => boolean): Promise<JobRecord | undefined> {
-  for (let n = 0; n < SOON_STEPS; n++) {
+export async function soon(
+  world: World,
+  fits: (job: JobRecord) => boolean,
+  steps = SOON_STEPS,
+): Promise<JobRecord | undefined> {
+  for (let n = 0; n < steps; n++) {
     for (const jobId of world.invariants.jobs.keys()) {
       const job = recordIn(world, jobId);
       if (job !== undefined && fits(job)) return job;

@@ -5,9 +5,9 @@ import { cancelJob } from "../../engine/operations/control.ts";
 import { observeExit } from "../../engine/operations/observe.ts";
 import { expireAttempt } from "../../engine/operations/stop.ts";
 import { isTerminal } from "../../engine/states.ts";
-import { begin, pick, recordIn, soon, submit } from "./asked.ts";
+import { type Asked, begin, pick, recordIn, soon, submit } from "./asked.ts";
 import { happen } from "./check-step.ts";
-import { jobPlan, planText } from "./jobs.ts";
+import { jobPlan, planText, SHORT_LIVED } from "./jobs.ts";
 import { command, type ModelCommand, STAGED, stagedOf } from "./model-command.ts";
 import type { World } from "./world.ts";
 
@@ -18,6 +18,12 @@ const rate = fc.constantFrom(0, 0.1, 0.5);
 
 /** How often a home that comes back is started twice, and so sweeps twice. */
 const TWO_AT_ONCE = 0.3;
+
+/** Until when one of two launches is held back. */
+const LATE_UNTIL = ["the job has ended", "the next attempt is launched"] as const;
+/** What happens meanwhile, at most: an attempt or two from beginning to end. */
+const LATE_STEPS = 400;
+const LAUNCHING: ReadonlySet<string> = new Set(["validating", "pulling", "creating"]);
 
 /** What goes wrong: processes die, news come twice or never, somebody else is at the containers, nothing answers. */
 export const HARSH_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
@@ -44,6 +50,13 @@ export const HARSH_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
       begin(world.task(again.functionName, again.payload));
     }),
   ),
+  fc
+    .tuple(fc.constantFrom(...LATE_UNTIL), steps)
+    .map(([until, n]) =>
+      command(`a launch comes twice, and one makes its resource when ${until}`, n, (asked, world) =>
+        comeLate(asked, world, until),
+      ),
+    ),
   steps.map((n) =>
     command("a process dies before it cleans up, and the retry is requeued out of turn", n, async (_, world) => {
       const job = await soon(world, ({ status, cleanupPending }) => status === "RETRYING" && cleanupPending);
@@ -122,6 +135,30 @@ export const HARSH_COMMANDS: readonly fc.Arbitrary<ModelCommand>[] = [
 
 function isLong({ timeoutSeconds, cancelRequestedAt }: JobRecord): boolean {
   return timeoutSeconds === 3600 && cancelRequestedAt === null;
+}
+
+/** Of two launches of one attempt one makes its resource only when the other one's has come and gone. */
+async function comeLate(asked: Asked, world: World, until: (typeof LATE_UNTIL)[number]): Promise<void> {
+  if (!world.setting.overlap) return;
+  submit(asked, world, { plans: [SHORT_LIVED], key: null });
+  const label = `s${asked.submits.size}`;
+  const isNext = (job: JobRecord) => until === LATE_UNTIL[1] && job.attempt > 1 && LAUNCHING.has(stageOf(job));
+  const isGone = ({ status, cleanupPending }: JobRecord) => isTerminal(status) && !cleanupPending;
+  const job = await soon(world, ({ labels, attempt: k, externalName, status }) => {
+    return labels.submit === label && k === 1 && externalName !== null && status === "RUNNING";
+  });
+  if (job === undefined || job.externalName === null) return;
+  const again = world.machine.history.find(({ functionName, payload }) => {
+    const { jobId, attempt: k } = payload as { jobId?: string; attempt?: number };
+    return functionName.includes("Dispatch") && jobId === job.jobId && k === 1;
+  });
+  const letGo = world.ports.holdBack(`create ${job.externalName}`);
+  try {
+    if (again !== undefined) begin(world.task(again.functionName, again.payload));
+    await soon(world, (one) => one.jobId === job.jobId && (isGone(one) || isNext(one)), LATE_STEPS);
+  } finally {
+    letGo();
+  }
 }
 
 function comeBack(world: World, ms: number): void {

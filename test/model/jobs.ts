@@ -76,6 +76,9 @@ const SIMPLEST: JobPlan = {
   failAttempts: 1,
 };
 
+/** A job whose attempts are over soon, and which fails as often as it may. */
+export const SHORT_LIVED: JobPlan = { ...SIMPLEST, exitCode: 1, maxAttempts: 2, retryUserCode: true };
+
 /** The spec that a plan submits; the label tells whose it is. */
 export function specOf(plan: JobPlan, label: string): JobSpecInput {
   const { runtime, lane, priority, cleanup, timeoutSeconds, maxAttempts, delaySeconds } = plan;

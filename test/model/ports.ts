@@ -42,6 +42,8 @@ export interface Ports {
   call<T>(process: Process, call: Call<T>): Promise<T>;
   /** The process dies: its calls are not answered; some that were on their way take effect all the same. */
   kill(process: Process): void;
+  /** The next call of this name takes no effect before it is let go, by the function that is returned. */
+  holdBack(name: string): () => void;
   /** What was called, when somebody wants to read it. */
   trace: ((text: string) => void) | null;
 }
@@ -53,6 +55,16 @@ export function createPorts(sim: Sim): Ports {
   const { random } = sim;
   /** Calls that have not taken effect yet and could do so without their process. */
   const underWay = new Map<Process, Set<() => void>>();
+  /** Names of calls that are held back, and the first call of each that came. */
+  const heldBack = new Map<string, { arrive: (() => void) | null }>();
+
+  /** Lets a call arrive, now or when it is let go. */
+  function arriveAs(name: () => string, arrive: () => void): void {
+    const held = heldBack.size === 0 ? undefined : heldBack.get(name());
+    if (held === undefined || held.arrive !== null) return arrive();
+    ports.trace?.(`${name()} is held back`);
+    held.arrive = arrive;
+  }
 
   function failure(port: PortName, name: () => string): Error {
     if (port === "table") return new LongshoreError("UNAVAILABLE", "model: the table does not answer");
@@ -77,7 +89,7 @@ export function createPorts(sim: Sim): Ports {
         underWay.set(process, pending);
         const takeEffect = () => void settled(effect).catch(() => undefined);
         if (outlives) pending.add(takeEffect);
-        sim.enqueue(process, () => {
+        const happen = () => {
           pending.delete(takeEffect);
           const goesWrong = random.chance(ports.faults[port]);
           const error = goesWrong ? failure(port, name) : undefined;
@@ -90,8 +102,18 @@ export function createPorts(sim: Sim): Ports {
             (value) => answer(() => (error === undefined ? resolve(value) : reject(error))),
             (thrown: unknown) => answer(() => reject(thrown)),
           );
-        });
+        };
+        arriveAs(name, () => sim.enqueue(process, happen));
       });
+    },
+    holdBack(name) {
+      const held: { arrive: (() => void) | null } = { arrive: null };
+      heldBack.set(name, held);
+      return () => {
+        if (heldBack.get(name) === held) heldBack.delete(name);
+        held.arrive?.();
+        held.arrive = null;
+      };
     },
     kill(process) {
       sim.forget(process);

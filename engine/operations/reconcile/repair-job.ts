@@ -3,7 +3,7 @@ import { advance } from "../../ledger/advance.ts";
 import { readJob, readLife } from "../../ledger/read.ts";
 import type { JobRecord, Life } from "../../ledger/records.ts";
 import { executionName } from "../../naming.ts";
-import { type Stage, stageOf } from "../../occurrences.ts";
+import { isToEnd, type Stage, stageOf } from "../../occurrences.ts";
 import { requeue, startExecution } from "../admit.ts";
 import { cleanUp } from "../finalize.ts";
 import { watchAttempt } from "../observe.ts";
@@ -82,7 +82,7 @@ async function repair(sweep: Sweep, life: Life): Promise<boolean> {
   }
   if (await relaunchLost(ctx, job)) return true;
   if (stage === "collecting" && (await completeAgain(ctx, life))) return true;
-  if (stage !== "collecting" && stage !== "admitted" && (job.cancelRequestedAt !== null || life.attempt?.stop)) {
+  if (stage !== "collecting" && stage !== "admitted" && isToEnd(life)) {
     stopInBackground(ctx, job);
     return true;
   }

@@ -31,8 +31,8 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
   {
     name: "confirmed-for-the-overtaken",
     breaks: "an execution that was overtaken may start what it has made",
-    search: "if (!isCurrent(job, execution) || job.cancelRequestedAt !== null || attempt?.stop != null) return false;",
-    replace: "if (job.cancelRequestedAt !== null || attempt?.stop != null) return false;",
+    search: "if (!isCurrent(life.job, execution) || isToEnd(life)) return false;",
+    replace: "if (execution.attempt === 0 || isCurrent === undefined || isToEnd(life)) return false;",
   },
   {
     name: "answer-lost-is-never-started",
@@ -42,9 +42,9 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "cancel-before-start-forgotten",
-    breaks: "a cancel that came before the dispatch does not keep it from starting",
-    search: "if (life.job.cancelRequestedAt !== null || life.attempt?.stop) {",
-    replace: "if (life.attempt?.stop) {",
+    breaks: "a cancel that came before the dispatch does not keep it from starting, nor does one that came in between",
+    search: "return job.cancelRequestedAt !== null || attempt?.stop != null;",
+    replace: 'return job.jobId === "" || attempt?.stop != null;',
   },
   {
     name: "finalized-while-it-runs",
@@ -132,8 +132,8 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
   {
     name: "lost-cancel-not-repeated",
     breaks: "a cancel whose news were lost does not stop what runs",
-    search: "(job.cancelRequestedAt !== null || life.attempt?.stop)) {\n    stopInBackground",
-    replace: "life.attempt?.stop) {\n    stopInBackground",
+    search: "isToEnd(life)) {\n    stopInBackground",
+    replace: "isToEnd({ ...life, job: { ...job, cancelRequestedAt: null } })) {\n    stopInBackground",
   },
   {
     name: "ended-while-it-is-dispatched",
