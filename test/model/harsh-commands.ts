@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import type { JobRecord } from "../../engine/ledger/records.ts";
+import { externalName } from "../../engine/naming.ts";
 import { stageOf } from "../../engine/occurrences.ts";
 import { cancelJob } from "../../engine/operations/control.ts";
 import { observeExit } from "../../engine/operations/observe.ts";
@@ -142,22 +143,24 @@ async function comeLate(asked: Asked, world: World, until: (typeof LATE_UNTIL)[n
   if (!world.setting.overlap) return;
   submit(asked, world, { plans: [SHORT_LIVED], key: null });
   const label = `s${asked.submits.size}`;
-  const isNext = (job: JobRecord) => until === LATE_UNTIL[1] && job.attempt > 1 && LAUNCHING.has(stageOf(job));
-  const isGone = ({ status, cleanupPending }: JobRecord) => isTerminal(status) && !cleanupPending;
-  const job = await soon(world, ({ labels, attempt: k, externalName, status }) => {
-    return labels.submit === label && k === 1 && externalName !== null && status === "RUNNING";
-  });
-  if (job === undefined || job.externalName === null) return;
-  const again = world.machine.history.find(({ functionName, payload }) => {
-    const { jobId, attempt: k } = payload as { jobId?: string; attempt?: number };
-    return functionName.includes("Dispatch") && jobId === job.jobId && k === 1;
-  });
-  const letGo = world.ports.holdBack(`create ${job.externalName}`);
+  const job = await soon(world, ({ labels }) => labels.submit === label, LATE_STEPS);
+  if (job === undefined) return;
+  const { jobId, name } = job;
+  const held = world.ports.holdBack(`${job.runtime} create ${externalName(jobId, name, 1)}`);
   try {
-    if (again !== undefined) begin(world.task(again.functionName, again.payload));
-    await soon(world, (one) => one.jobId === job.jobId && (isGone(one) || isNext(one)), LATE_STEPS);
+    await soon(world, (one) => one.jobId === jobId && held.isTaken(), LATE_STEPS);
+    const task = world.machine.history.find(({ functionName, payload }) => {
+      const of = payload as { jobId?: string; attempt?: number };
+      return functionName.includes("Dispatch") && of.jobId === jobId && of.attempt === 1;
+    });
+    if (!held.isTaken() || task === undefined) return;
+    begin(world.task(task.functionName, task.payload));
+    const isGone = ({ status, cleanupPending }: JobRecord) => isTerminal(status) && !cleanupPending;
+    const isNext = (one: JobRecord) => one.attempt > 1 && LAUNCHING.has(stageOf(one));
+    const isSoFar = until === LATE_UNTIL[0] ? isGone : isNext;
+    await soon(world, (one) => one.jobId === jobId && (isSoFar(one) || isTerminal(one.status)), LATE_STEPS);
   } finally {
-    letGo();
+    held.letGo();
   }
 }
 

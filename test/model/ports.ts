@@ -42,8 +42,8 @@ export interface Ports {
   call<T>(process: Process, call: Call<T>): Promise<T>;
   /** The process dies: its calls are not answered; some that were on their way take effect all the same. */
   kill(process: Process): void;
-  /** The next call of this name takes no effect before it is let go, by the function that is returned. */
-  holdBack(name: string): () => void;
+  /** The next call of this name takes no effect before it is let go. */
+  holdBack(name: string): { isTaken(): boolean; letGo(): void };
   /** What was called, when somebody wants to read it. */
   trace: ((text: string) => void) | null;
 }
@@ -109,10 +109,12 @@ export function createPorts(sim: Sim): Ports {
     holdBack(name) {
       const held: { arrive: (() => void) | null } = { arrive: null };
       heldBack.set(name, held);
-      return () => {
-        if (heldBack.get(name) === held) heldBack.delete(name);
-        held.arrive?.();
-        held.arrive = null;
+      return {
+        isTaken: () => held.arrive !== null,
+        letGo() {
+          if (heldBack.get(name) === held) heldBack.delete(name);
+          held.arrive?.();
+        },
       };
     },
     kill(process) {
