@@ -32,7 +32,8 @@ export async function finalizeAttempt(
 ): Promise<Verdict> {
   const found = await readLife(ctx.ledger, execution.jobId);
   if (found === undefined || !isCurrent(found.job, execution)) return { retry: false, delaySeconds: 0 };
-  const life = isUnderWay(stageOf(found.job)) ? await bringToEnd(ctx, found, failure ?? "lost") : found;
+  const life = isUnderWay(stageOf(found.job)) ? await bringToEnd(ctx, execution, failure ?? "lost") : found;
+  if (!isCurrent(life.job, execution)) return { retry: false, delaySeconds: 0 };
   const ended = stageOf(life.job) === "collecting" ? await finish(ctx, life) : life;
   await cleanUp(ctx, ended);
   return verdictOf(ctx, ended.job);
@@ -48,15 +49,23 @@ function verdictOf(ctx: EngineContext, job: JobRecord): Verdict {
   return { retry: true, delaySeconds: Math.ceil(delayMs / 1000) };
 }
 
-/** *Run* gave up on an attempt that may still be going on: stop it, so that its record can be ended. */
-async function bringToEnd(ctx: EngineContext, { job }: Life, reason: StopReason): Promise<Life> {
-  const { jobId, attempt } = job;
-  await advance(ctx.ledger, jobId, { type: "STOP", attempt, reason });
+/**
+ * *Run* gave up on an attempt that may still be going on: stop it, so that its record can be ended.
+ *
+ * The race that it wins: the attempt is deferred, and launched by another execution, a moment before the stop is on record.
+ * Judged at the commit, so that this execution leaves alone what goes on under that one; afterwards nothing is deferred.
+ */
+async function bringToEnd(ctx: EngineContext, execution: ExecutionOf, reason: StopReason): Promise<Life> {
+  const { jobId, attempt } = execution;
+  const stop: Occurrence = { type: "STOP", attempt, reason };
+  const { life: stopping } = await advance(ctx.ledger, jobId, ({ job }) => (isCurrent(job, execution) ? stop : null));
+  if (!isCurrent(stopping.job, execution)) return stopping;
+  const { job } = stopping;
   await stopAttempt(ctx, jobId, attempt);
   await observeExit(ctx, job);
   const message = "the attempt could not be started";
   await neverDispatched(ctx, job, { category: "RUNTIME_UNAVAILABLE", message, providerCode: null });
-  const life = (await readLife(ctx.ledger, jobId)) ?? { job, attempt: null };
+  const life = (await readLife(ctx.ledger, jobId)) ?? stopping;
   if (stageOf(life.job) === "collecting" || life.job.status === "RETRYING" || life.job.finishedAt !== null) return life;
   throw new LongshoreError("RUNTIME_UNAVAILABLE", `attempt ${attempt} of ${jobId} has not been stopped yet`);
 }

@@ -118,6 +118,22 @@ describe("an execution that another one has overtaken", () => {
     expect((await lifeOf(world, task.jobId)).job.status).toBe("TIMED_OUT");
   });
 
+  test("does not end the attempt when it is overtaken between its look and its commit", async () => {
+    const task = await launched(world);
+    const { table } = world.ledger;
+    const commit: typeof table.commit = async (changes) => {
+      if ((await jobOf(task.jobId)).generation === 0) {
+        await advance(world.ledger, task.jobId, { type: "RELAUNCH", attempt: 1, generation: 0, reason: "a test" });
+        await launchAttempt(world.ctx, { ...task, generation: 1, token: "second" });
+      }
+      await table.commit(changes);
+    };
+    const late = { ...world.ctx, ledger: { ...world.ledger, table: { ...table, commit } } };
+    const verdict = await finalizeAttempt(late, { ...task, generation: 0, failure: "timeout" });
+    expect(verdict).toEqual({ retry: false, delaySeconds: 0 });
+    expect(await lifeOf(world, task.jobId)).toMatchObject({ job: { phase: "running" }, attempt: { stop: null } });
+  });
+
   test("does not take the attempt back: its own token is completed at once", async () => {
     const task = await overtaken();
     await launchAttempt(world.ctx, { ...task, generation: 0, token: "late" });
