@@ -30,7 +30,7 @@ function parsed(text: string): unknown {
 }
 
 /**
- * What an attempt wrote, from its runtime, numbered over all attempts and masked. A log that can never be read to its
+ * What an attempt wrote, from its runtime, numbered over all attempts and masked, in batches that are never empty. A log that can never be read to its
  * end ends where it can: the value returned is then a system line that says so, in the place of what follows; nothing
  * when `after` is past it. Without the values to mask nothing is shown.
  * @throws LongshoreError UNAVAILABLE or RUNTIME_UNAVAILABLE when it may be read later; the reason of `options.signal`.
@@ -39,15 +39,16 @@ export async function* attemptLines(
   ctx: EngineContext,
   { job, attempt }: { job: JobRecord; attempt: AttemptRecord },
   options: LogOptions,
-): AsyncGenerator<LogLine, LogLine | undefined> {
+): AsyncGenerator<LogLine[], LogLine | undefined> {
   if (attempt.externalRef === null) return undefined;
   let last: RuntimeLine | undefined;
   let mask: ((text: string) => string) | undefined;
   try {
-    mask = createMasker(await maskedValues(ctx, job.jobId, attempt.attempt));
-    for await (const line of ctx.runtimes.get(job.runtime).logs(attempt.externalRef, options)) {
-      last = line;
-      yield toLogLine(line, attempt, mask);
+    const masker = createMasker(await maskedValues(ctx, job.jobId, attempt.attempt));
+    mask = masker;
+    for await (const lines of ctx.runtimes.get(job.runtime).logs(attempt.externalRef, options)) {
+      last = lines.at(-1);
+      yield lines.map((line) => toLogLine(line, attempt, masker));
     }
     return undefined;
   } catch (error) {

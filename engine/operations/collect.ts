@@ -33,25 +33,25 @@ export async function collectLogs(
   if (before !== undefined) return before;
   const collected: Collected = { lines: 0, bytes: 0, truncated: false };
   let note: LogLine | undefined;
-  async function* read(): AsyncGenerator<LogLine> {
+  async function* read(): AsyncGenerator<LogLine[]> {
     note = yield* attemptLines(ctx, { job, attempt }, {});
   }
-  async function* kept(): AsyncGenerator<LogLine> {
+  async function* kept(): AsyncGenerator<LogLine[]> {
     yield* withinBudget(read(), maxBytes, { collected, logBase: attempt.logBase });
     if (note === undefined) return;
     collected.lines += 1;
     collected.truncated = true;
-    yield note;
+    yield [note];
   }
   await storeLog(ctx, { job, attempt }, kept());
   return collected;
 }
 
 async function* withinBudget(
-  lines: AsyncIterable<LogLine>,
+  batches: AsyncIterable<LogLine[]>,
   maxBytes: number,
   { collected, logBase }: { collected: Collected; logBase: number },
-): AsyncGenerator<LogLine> {
+): AsyncGenerator<LogLine[]> {
   const tailBudget = Math.min(Math.floor(maxBytes / 2), MAX_TAIL_BYTES);
   const headBudget = maxBytes - tailBudget;
   const tail = createTail<LogLine>({ maxBytes: tailBudget, sizeOf: budgetBytes });
@@ -61,19 +61,24 @@ async function* withinBudget(
     collected.bytes += Buffer.byteLength(line.text) + 1;
     return line;
   };
-  for await (const line of lines) {
-    collected.lines = line.seq - logBase;
-    const size = budgetBytes(line);
-    inHead &&= headBytes + size <= headBudget;
-    if (!inHead) tail.push(line);
-    else {
-      headBytes += size;
-      yield take(line);
+  for await (const lines of batches) {
+    const head: LogLine[] = [];
+    for (const line of lines) {
+      collected.lines = line.seq - logBase;
+      const size = budgetBytes(line);
+      inHead &&= headBytes + size <= headBudget;
+      if (!inHead) tail.push(line);
+      else {
+        headBytes += size;
+        head.push(take(line));
+      }
     }
+    if (head.length > 0) yield head;
   }
   if (tail.firstDropped !== undefined) {
     collected.truncated = true;
-    yield omissionLine(tail.firstDropped, tail.dropped, maxBytes);
+    yield [omissionLine(tail.firstDropped, tail.dropped, maxBytes)];
   }
-  for (const line of tail.items()) yield take(line);
+  const last = Array.from(tail.items(), take);
+  if (last.length > 0) yield last;
 }

@@ -13,7 +13,7 @@ interface LogOf {
 }
 
 /** Stores an attempt's log; with no line at all there is no object. */
-export async function storeLog(ctx: EngineContext, { job, attempt }: LogOf, lines: AsyncGenerator<LogLine>) {
+export async function storeLog(ctx: EngineContext, { job, attempt }: LogOf, lines: AsyncGenerator<LogLine[]>) {
   try {
     const first = await lines.next();
     if (!first.done) await ctx.objects.put(logObject(job.jobId, attempt.attempt), encode(first.value, lines));
@@ -23,35 +23,49 @@ export async function storeLog(ctx: EngineContext, { job, attempt }: LogOf, line
   }
 }
 
-async function* encode(first: LogLine, rest: AsyncIterable<LogLine>): AsyncGenerator<Uint8Array> {
-  let chunk = `${JSON.stringify(first)}\n`;
-  for await (const line of rest) {
-    chunk += `${JSON.stringify(line)}\n`;
-    if (chunk.length < CHUNK) continue;
-    yield Buffer.from(chunk);
-    chunk = "";
+async function* encode(first: LogLine[], rest: AsyncIterable<LogLine[]>): AsyncGenerator<Uint8Array> {
+  let chunk = first.map(encodeLine).join("");
+  for await (const lines of rest) {
+    for (const line of lines) {
+      chunk += encodeLine(line);
+      if (chunk.length < CHUNK) continue;
+      yield Buffer.from(chunk);
+      chunk = "";
+    }
   }
   if (chunk !== "") yield Buffer.from(chunk);
 }
 
+function encodeLine(line: LogLine): string {
+  return `${JSON.stringify(line)}\n`;
+}
+
 /**
- * The stored lines of an attempt with a seq above `after`; none when there is no object. Where the object is damaged,
+ * The stored lines of an attempt with a seq above `after`, in batches that are never empty; none when there is no object. Where the object is damaged,
  * one system line stands for what cannot be read, and the rest follows.
  */
-export async function* readStored(ctx: EngineContext, { job, attempt }: LogOf, after: number): AsyncGenerator<LogLine> {
+export async function* readStored(
+  ctx: EngineContext,
+  { job, attempt }: LogOf,
+  after: number,
+): AsyncGenerator<LogLine[]> {
   const object = await ctx.objects.get(logObject(job.jobId, attempt.attempt));
   if (object === undefined) return;
   let last = { seq: attempt.logBase, time: attempt.startedAt ?? job.createdAt };
   let damaged = false;
-  for await (const text of splitLines(object.body)) {
-    const parsed = parseLine(text);
-    if (parsed === undefined && damaged) continue;
-    damaged = parsed === undefined;
-    const { seq, time } = last;
-    const note = { seq: seq + 1, time, stream: "system" as const, text: REST_UNREADABLE, attempt: attempt.attempt };
-    const line = parsed ?? note;
-    last = line;
-    if (line.seq > after) yield line;
+  for await (const texts of splitLines(object.body)) {
+    const lines: LogLine[] = [];
+    for (const text of texts) {
+      const parsed = parseLine(text);
+      if (parsed === undefined && damaged) continue;
+      damaged = parsed === undefined;
+      const { seq, time } = last;
+      const note = { seq: seq + 1, time, stream: "system" as const, text: REST_UNREADABLE, attempt: attempt.attempt };
+      const line = parsed ?? note;
+      last = line;
+      if (line.seq > after) lines.push(line);
+    }
+    if (lines.length > 0) yield lines;
   }
 }
 
@@ -70,11 +84,13 @@ export async function countStored(ctx: EngineContext, of: LogOf): Promise<Collec
   const { job, attempt } = of;
   if ((await ctx.objects.head(logObject(job.jobId, attempt.attempt))) === undefined) return undefined;
   const collected: Collected = { lines: 0, bytes: 0, truncated: false };
-  for await (const line of readStored(ctx, of, 0)) {
-    const omitted = omittedLines(line);
-    collected.lines = line.seq - attempt.logBase + Math.max(0, omitted - 1);
-    if (omitted > 0 || saysUnreadable(line)) collected.truncated = true;
-    else collected.bytes += Buffer.byteLength(line.text) + 1;
+  for await (const lines of readStored(ctx, of, 0)) {
+    for (const line of lines) {
+      const omitted = omittedLines(line);
+      collected.lines = line.seq - attempt.logBase + Math.max(0, omitted - 1);
+      if (omitted > 0 || saysUnreadable(line)) collected.truncated = true;
+      else collected.bytes += Buffer.byteLength(line.text) + 1;
+    }
   }
   return collected;
 }

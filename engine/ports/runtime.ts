@@ -174,10 +174,11 @@ export interface RuntimeAdapter {
    */
   cancel(ref: ExternalRef, graceSeconds: number): Promise<boolean>;
   /**
-   * The attempt's output. A part that cannot be read is a `system` line where its place is known, else it throws.
+   * The attempt's output, in batches as it comes: each the lines that one piece of what is read completed, never empty.
+   * A part that cannot be read is a `system` line where its place is known, else it throws.
    * @throws LongshoreError RUNTIME_UNAVAILABLE when it may be read later; anything else: the rest never can be.
    */
-  logs(ref: ExternalRef, options: LogOptions): AsyncIterable<RuntimeLine>;
+  logs(ref: ExternalRef, options: LogOptions): AsyncIterable<RuntimeLine[]>;
   /** Removes every trace of the attempt: idempotent. */
   cleanup(ref: ExternalRef): Promise<void>;
   health(): Promise<RuntimeHealth>;

@@ -21,7 +21,7 @@ export interface Stream {
  * into one and says of no line which it came from: all are `stdout`. It leaves empty lines out and cuts very long ones.
  * @throws LongshoreError RUNTIME_UNAVAILABLE when CloudWatch Logs does not answer, UNKNOWN when it refuses.
  */
-export async function* readStream(stream: Stream, options: LogOptions): AsyncGenerator<RuntimeLine, void, undefined> {
+export async function* readStream(stream: Stream, options: LogOptions): AsyncGenerator<RuntimeLine[], void, undefined> {
   const { follow = false, after = 0, signal } = options;
   const ending = signal === undefined ? stream.closing : AbortSignal.any([signal, stream.closing]);
   let n = 0;
@@ -32,12 +32,14 @@ export async function* readStream(stream: Stream, options: LogOptions): AsyncGen
     const complete = !follow || (await stream.isComplete());
     for (;;) {
       const page = await readPage(stream, token);
+      const lines: RuntimeLine[] = [];
       for (const { timestamp = 0, message = "" } of page?.events ?? []) {
         n += 1;
         if (n <= after) continue;
-        ending.throwIfAborted();
-        yield { n, time: new Date(timestamp).toISOString(), stream: "stdout", text: message };
+        lines.push({ n, time: new Date(timestamp).toISOString(), stream: "stdout", text: message });
       }
+      ending.throwIfAborted();
+      if (lines.length > 0) yield lines;
       const next = page?.nextForwardToken;
       // The same token again is the end of what is there; a page may be empty and not be it.
       const ended = next === undefined || next === token;

@@ -63,7 +63,7 @@ async function expectWholeLife(jobId: string, expected: { status: string; attemp
     keys: { k: 0 },
     lanes: {},
   });
-  const lines = await Array.fromAsync(readLogs(world.ctx, job));
+  const lines = (await Array.fromAsync(readLogs(world.ctx, job))).flat();
   expect(lines.map(({ text }) => text)).toEqual(expected.lines);
   expect(lines.map(({ seq }) => seq)).toEqual(lines.map((_, n) => n + 1));
 }
