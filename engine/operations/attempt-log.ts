@@ -2,7 +2,7 @@ import type { EngineContext } from "../context.ts";
 import { LongshoreError } from "../errors.ts";
 import { readMasks } from "../ledger/read.ts";
 import type { AttemptRecord, JobRecord } from "../ledger/records.ts";
-import { createMasker } from "../masking.ts";
+import { createLineMasker, type Masker } from "../masking.ts";
 import { masksContext } from "../naming.ts";
 import type { LogOptions, RuntimeLine } from "../ports/runtime.ts";
 import { type LogLine, MASKS_UNREADABLE, REST_UNREADABLE } from "./log-line.ts";
@@ -42,13 +42,13 @@ export async function* attemptLines(
 ): AsyncGenerator<LogLine[], LogLine | undefined> {
   if (attempt.externalRef === null) return undefined;
   let last: RuntimeLine | undefined;
-  let mask: ((text: string) => string) | undefined;
+  let isMasked = false;
   try {
-    const masker = createMasker(await maskedValues(ctx, job.jobId, attempt.attempt));
-    mask = masker;
+    const masker = createLineMasker(await maskedValues(ctx, job.jobId, attempt.attempt));
+    isMasked = true;
     for await (const lines of ctx.runtimes.get(job.runtime).logs(attempt.externalRef, options)) {
       last = lines.at(-1);
-      yield lines.map((line) => toLogLine(line, attempt, masker));
+      yield toLogLines(lines, attempt, masker);
     }
     return undefined;
   } catch (error) {
@@ -60,8 +60,8 @@ export async function* attemptLines(
     const n = (last?.n ?? 0) + 1;
     if (n <= (options.after ?? 0)) return undefined;
     const time = last?.time ?? attempt.startedAt ?? job.createdAt;
-    const text = mask === undefined ? MASKS_UNREADABLE : REST_UNREADABLE;
-    return toLogLine({ n, time, stream: "system", text }, attempt, (known) => known);
+    const text = isMasked ? REST_UNREADABLE : MASKS_UNREADABLE;
+    return { seq: attempt.logBase + n, time, stream: "system", text, attempt: attempt.attempt };
   }
 }
 
@@ -76,7 +76,13 @@ function codesOf(error: unknown): { code: string; providerCode: string | null } 
   return { code: error instanceof Error ? error.name : typeof error, providerCode: code ?? null };
 }
 
-function toLogLine(line: RuntimeLine, attempt: AttemptRecord, mask: (text: string) => string): LogLine {
-  const { n, time, stream, text } = line;
-  return { seq: attempt.logBase + n, time, stream, text: mask(text), attempt: attempt.attempt };
+function toLogLines(lines: readonly RuntimeLine[], { attempt, logBase }: AttemptRecord, masker: Masker): LogLine[] {
+  const masked = masker.lines(lines.map(({ text }) => text));
+  return lines.map(({ n, time, stream, text, around }, index) => ({
+    seq: logBase + n,
+    time,
+    stream,
+    text: around === undefined ? (masked[index] as string) : masker.piece(text, around),
+    attempt,
+  }));
 }

@@ -115,6 +115,11 @@ export interface RuntimeLine {
   time: string;
   stream: "stdout" | "stderr" | "system";
   text: string;
+  /**
+   * Of a piece of a line that was too long for one: what of the line stands before and behind it, as far as that may
+   * matter to whoever looks for a text that was cut in two.
+   */
+  around?: { before: string; after: string };
 }
 
 export interface LogOptions {

@@ -5,6 +5,8 @@ import { createStampReader } from "./stamps.ts";
 
 /** The most bytes of one line; what is longer goes on in the next. */
 export const MAX_LINE_BYTES = 1024 * 1024;
+/** So much of the rest is waited for before a piece of a longer line is given: a secret value may reach into it. */
+const AHEAD_BYTES = MAX_LINE_BYTES;
 /** The engine's own words name files of its machine. */
 const NOT_READ = "Docker could not read its log here: lines may be missing";
 const NEWLINE = 0x0a;
@@ -17,6 +19,8 @@ interface Pending {
   parts: Buffer[];
   bytes: number;
   time: string;
+  /** The piece of the same line that was given before. */
+  before?: string;
 }
 
 /** Puts the engine's log together to numbered lines. Numbers depend on the log alone, so reading again gives them again. */
@@ -53,31 +57,41 @@ export function createLineReader(now: Clock = Date.now): LineReader {
     lines.push({ n, time, stream, text });
   }
 
-  function addPending(stream: Stream, { parts, bytes, time }: Pending): void {
-    add(stream, time, Buffer.concat(parts, bytes).toString("utf8"));
-  }
-
   /** A piece of a line that is not whole, or not for one message. */
   function join(stream: Stream, piece: Buffer, { time, isLast }: { time: string; isLast: boolean }): void {
     const current: Pending = pending.get(stream) ?? { parts: [], bytes: 0, time };
     // A copy: what is kept would keep all of its chunk.
     current.parts.push(Buffer.from(piece));
     current.bytes += piece.length;
-    if (isLast) dropReturn(current);
-    while (current.bytes > MAX_LINE_BYTES) {
-      const all = Buffer.concat(current.parts, current.bytes);
-      const cut = characterStart(all, MAX_LINE_BYTES);
-      addPending(stream, { parts: [all.subarray(0, cut)], bytes: cut, time: current.time });
-      current.parts = [all.subarray(cut)];
-      current.bytes -= cut;
-      current.time = time;
-    }
-    if (isLast) {
-      addPending(stream, current);
-      pending.delete(stream);
-    } else {
+    if (!isLast) {
       pending.set(stream, current);
+      while (current.bytes > MAX_LINE_BYTES + AHEAD_BYTES) addPiece(stream, current, time);
+      return;
     }
+    dropReturn(current);
+    addRest(stream, current, time);
+  }
+
+  /** @param time of what follows the piece. */
+  function addPiece(stream: Stream, line: Pending, time: string): void {
+    const all = Buffer.concat(line.parts, line.bytes);
+    const cut = characterStart(all, MAX_LINE_BYTES);
+    const text = all.toString("utf8", 0, cut);
+    const around = { before: line.before ?? "", after: all.toString("utf8", cut, cut + AHEAD_BYTES) };
+    n += 1;
+    lines.push({ n, time: line.time, stream, text, around });
+    line.parts = [all.subarray(cut)];
+    line.bytes -= cut;
+    line.time = time;
+    line.before = text;
+  }
+
+  /** A line that has its end. */
+  function addRest(stream: Stream, line: Pending, time: string): void {
+    while (line.bytes > MAX_LINE_BYTES) addPiece(stream, line, time);
+    add(stream, line.time, Buffer.concat(line.parts, line.bytes).toString("utf8"));
+    if (line.before !== undefined) (lines.at(-1) as RuntimeLine).around = { before: line.before, after: "" };
+    pending.delete(stream);
   }
 
   const frames = createFrameReader(({ stream, bytes, start, end }) => {
@@ -116,8 +130,7 @@ export function createLineReader(now: Clock = Date.now): LineReader {
     },
     end() {
       frames.end();
-      for (const [stream, rest] of pending) addPending(stream, rest);
-      pending.clear();
+      for (const [stream, rest] of [...pending]) addRest(stream, rest, rest.time);
       return taken();
     },
   };
