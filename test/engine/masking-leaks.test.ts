@@ -40,7 +40,9 @@ const WRITTEN: ((value: string) => string)[] = [
   (value) => JSON.stringify(value).slice(1, -1),
   (value) => JSON.stringify(JSON.stringify(value)).slice(3, -3),
   (value) => Array.from(Buffer.from(value), (byte) => `%${byte.toString(16).padStart(2, "0")}`).join(""),
+  (value) => Array.from({ length: value.length }, (_, i) => `\\\\u${hex4(value.charCodeAt(i))}`).join(""),
 ];
+const hex4 = (unit: number): string => unit.toString(16).padStart(4, "0");
 const WORDS = "the job of a line that was read again GET POST 200 in ms user=alice level=info + % \\ 50% \\t".split(
   " ",
 );
@@ -75,7 +77,11 @@ function framed(lines: readonly string[], random: Random): Buffer {
   const frames = lines.flatMap((line) => {
     const bytes = Buffer.from(`${line}\n`);
     const pieces: Buffer[] = [];
-    for (let at = 0; at < bytes.length; at += 16_384) pieces.push(bytes.subarray(at, at + 16_384));
+    for (let at = 0; at < bytes.length; ) {
+      const end = at + 1 + random.below(16_384);
+      pieces.push(bytes.subarray(at, end));
+      at = end;
+    }
     const stream = 1 + random.below(2);
     return pieces.flatMap((piece) => {
       const payload = Buffer.concat([Buffer.from("2026-01-02T03:04:05.678901234Z "), piece]);
@@ -178,6 +184,7 @@ describe("a masker", () => {
   test("finds no value in two lines that stand behind each other", () => {
     const lines = ["ends with hunter2-", "hunter2 begins", "a\nhunter2-hunter2"];
     expect(createLineMasker(["hunter2-hunter2"]).lines(lines)).toEqual([...lines.slice(0, 2), `a\n${REDACTED}`]);
+    expect(createLineMasker(["\nhunter2-"]).lines(["", "hunter2-"])).toEqual(["", REDACTED]);
     expect(createLineMasker(["hunter2-\nhunter2"]).lines(["hunter2-", "hunter2"])).toEqual([REDACTED, REDACTED]);
   });
 
