@@ -15,6 +15,7 @@ import {
 } from "../engine/operations/describe.ts";
 import { checkHealth } from "../engine/operations/health.ts";
 import type { LogLine } from "../engine/operations/log-line.ts";
+import { newestLines } from "../engine/operations/log-tail.ts";
 import { readLogs } from "../engine/operations/read-logs.ts";
 import { deadLetterOfJob } from "../engine/operations/replay.ts";
 import { createTail } from "../engine/operations/tail.ts";
@@ -98,7 +99,7 @@ async function logs(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
   const items: LogLine[] = [];
   let bytes = 0;
   // Leaving the loop ends the reading of the runtime's log too.
-  for await (const lines of selectLines(readLogs(ctx, job, { after: firstSeq(params) }), params)) {
+  for await (const lines of askedLines(ctx, job, params)) {
     for (const line of lines) {
       bytes += answerBytes(line);
       // A tail is one answer; what is read on is paged.
@@ -113,6 +114,21 @@ async function logs(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
 /** The seq after which a log query begins to read. */
 export function firstSeq({ since, cursor }: LogParams): number {
   return Math.max(cursor, typeof since === "number" ? since : 0);
+}
+
+/** The lines of a job that a query asks for so far, from the ledger alone where it holds them. */
+export async function* askedLines(
+  ctx: EngineContext,
+  job: JobRecord,
+  { signal, ...params }: LogParams & { signal?: AbortSignal },
+): AsyncGenerator<LogLine[]> {
+  const after = firstSeq(params);
+  const { tail: count, since, stream } = params;
+  const mayBeThere = count !== undefined && stream === undefined && typeof since !== "string";
+  const newest = mayBeThere ? await newestLines(ctx, job, { count, after }) : undefined;
+  if (newest === undefined) {
+    yield* selectLines(readLogs(ctx, job, signal === undefined ? { after } : { after, signal }), params);
+  } else if (newest.length > 0) yield newest;
 }
 
 /**

@@ -8,7 +8,7 @@ import { followLogs, readLogs } from "../engine/operations/read-logs.ts";
 import { isTerminal, TERMINAL_STATUSES } from "../engine/states.ts";
 import { type ApiEvent, header, instanceOf, problem } from "./http.ts";
 import { eventParams, type LogParams, lastEventId, logParams } from "./params.ts";
-import { firstSeq, jobOf, selectLines } from "./query.ts";
+import { askedLines, firstSeq, jobOf, selectLines } from "./query.ts";
 import { formatSse, type SseMessage, withHeartbeats } from "./sse.ts";
 
 /** An answer whose body comes bit by bit. */
@@ -164,7 +164,7 @@ function logText(deps: StreamDeps, request: Request): StreamResult {
   const params = logQuery(event);
   const body = follows(event)
     ? followedText(logMessages(deps, request, params))
-    : text(selectLines(readLogs(deps.ctx, job, { after: firstSeq(params), signal }), params));
+    : text(askedLines(deps.ctx, job, { ...params, signal }));
   return { statusCode: 200, headers: TEXT_HEADERS, body };
 }
 

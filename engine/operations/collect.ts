@@ -1,5 +1,5 @@
 import type { EngineContext } from "../context.ts";
-import type { AttemptRecord, JobRecord } from "../ledger/records.ts";
+import type { AttemptRecord, JobRecord, LogTail } from "../ledger/records.ts";
 import { attemptLines } from "./attempt-log.ts";
 import { budgetBytes, type LogLine, omissionLine } from "./log-line.ts";
 import { countStored, storeLog } from "./stored-log.ts";
@@ -12,6 +12,8 @@ export interface Collected {
   bytes: number;
   /** Something is missing: it was too much, or it could not be read. */
   truncated: boolean;
+  /** What is to rest in the ledger; where it is all of the log, nothing was stored elsewhere. */
+  tail?: LogTail;
 }
 
 /** The end of a log that is kept in memory while its middle is cut; the rest of the budget goes to the beginning. */
@@ -20,7 +22,8 @@ const MAX_TAIL_BYTES = 4 * 1024 * 1024;
 /**
  * Stores what an attempt wrote, masked, inside the byte budget: where it is too much, its beginning and its end are
  * kept and a system line stands for the middle. A log that can never be read to its end is stored as far as it goes,
- * and a system line ends it. What was stored is never collected again: its container may be gone since.
+ * and a system line ends it. What was stored is never collected again: its container may be gone since. A log that is
+ * short enough is not stored but given back, to rest in the ledger.
  * @throws LongshoreError UNAVAILABLE or RUNTIME_UNAVAILABLE when it may be done later; nothing is stored then.
  */
 export async function collectLogs(
@@ -43,8 +46,8 @@ export async function collectLogs(
     collected.truncated = true;
     yield [note];
   }
-  await storeLog(ctx, { job, attempt }, kept());
-  return collected;
+  const tail = await storeLog(ctx, { job, attempt }, kept());
+  return tail === undefined ? collected : { ...collected, tail };
 }
 
 async function* withinBudget(

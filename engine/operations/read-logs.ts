@@ -4,6 +4,7 @@ import type { AttemptRecord, JobRecord } from "../ledger/records.ts";
 import { isTerminal } from "../states.ts";
 import { attemptLines } from "./attempt-log.ts";
 import type { LogLine } from "./log-line.ts";
+import { linesInLedger } from "./log-tail.ts";
 import { readStored } from "./stored-log.ts";
 
 export interface LogQuery {
@@ -86,5 +87,8 @@ async function* readCollected(
   { job, attempt }: { job: JobRecord; attempt: AttemptRecord },
   after: number,
 ): AsyncGenerator<LogLine[]> {
-  if (attempt.logBase + (attempt.logLines ?? 0) > after) yield* readStored(ctx, { job, attempt }, after);
+  if (attempt.logBase + (attempt.logLines ?? 0) <= after) return;
+  const lines = linesInLedger(attempt, after);
+  if (lines === undefined) yield* readStored(ctx, { job, attempt }, after);
+  else if (lines.length > 0) yield lines;
 }

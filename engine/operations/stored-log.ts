@@ -1,9 +1,10 @@
 import type { EngineContext } from "../context.ts";
 import { logObject } from "../ledger/keys.ts";
-import type { AttemptRecord, JobRecord } from "../ledger/records.ts";
+import type { AttemptRecord, JobRecord, LogTail } from "../ledger/records.ts";
 import type { Collected } from "./collect.ts";
 import { splitLines } from "./lines.ts";
 import { type LogLine, omittedLines, REST_UNREADABLE, saysUnreadable } from "./log-line.ts";
+import { createNewest, type Newest } from "./log-tail.ts";
 
 const CHUNK = 64 * 1024;
 
@@ -12,14 +13,36 @@ interface LogOf {
   attempt: AttemptRecord;
 }
 
-/** Stores an attempt's log; with no line at all there is no object. */
-export async function storeLog(ctx: EngineContext, { job, attempt }: LogOf, lines: AsyncGenerator<LogLine[]>) {
+/**
+ * Stores an attempt's log, unless it is short enough to rest in the ledger as a whole.
+ * @returns what is to rest in the ledger; undefined for a log without a line.
+ */
+export async function storeLog(
+  ctx: EngineContext,
+  { job, attempt }: LogOf,
+  lines: AsyncGenerator<LogLine[]>,
+): Promise<LogTail | undefined> {
+  const newest = createNewest(attempt);
+  const first: LogLine[] = [];
   try {
-    const first = await lines.next();
-    if (!first.done) await ctx.objects.put(logObject(job.jobId, attempt.attempt), encode(first.value, lines));
+    while (newest.isWhole()) {
+      const next = await lines.next();
+      if (next.done) return newest.tail();
+      newest.push(next.value);
+      for (const line of next.value) first.push(line);
+    }
+    await ctx.objects.put(logObject(job.jobId, attempt.attempt), encode(first, noted(lines, newest)));
+    return newest.tail();
   } finally {
     // A store that refuses at once has not begun to read: the runtime's log would stay open.
     await lines.return(undefined);
+  }
+}
+
+async function* noted(batches: AsyncIterable<LogLine[]>, newest: Newest): AsyncGenerator<LogLine[]> {
+  for await (const lines of batches) {
+    newest.push(lines);
+    yield lines;
   }
 }
 
@@ -84,7 +107,9 @@ export async function countStored(ctx: EngineContext, of: LogOf): Promise<Collec
   const { job, attempt } = of;
   if ((await ctx.objects.head(logObject(job.jobId, attempt.attempt))) === undefined) return undefined;
   const collected: Collected = { lines: 0, bytes: 0, truncated: false };
+  const newest = createNewest(attempt);
   for await (const lines of readStored(ctx, of, 0)) {
+    newest.push(lines);
     for (const line of lines) {
       const omitted = omittedLines(line);
       collected.lines = line.seq - attempt.logBase + Math.max(0, omitted - 1);
@@ -92,5 +117,7 @@ export async function countStored(ctx: EngineContext, of: LogOf): Promise<Collec
       else collected.bytes += Buffer.byteLength(line.text) + 1;
     }
   }
-  return collected;
+  const tail = newest.tail();
+  // It is stored, whatever it was cut to.
+  return tail === undefined ? collected : { ...collected, tail: { ...tail, whole: false } };
 }
