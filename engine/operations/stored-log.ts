@@ -5,6 +5,7 @@ import type { Collected } from "./collect.ts";
 import { splitLines } from "./lines.ts";
 import { type LogLine, omittedLines, REST_UNREADABLE, saysUnreadable } from "./log-line.ts";
 import { createNewest, type Newest } from "./log-tail.ts";
+import { seekLine } from "./seek-log.ts";
 
 const CHUNK = 64 * 1024;
 
@@ -72,7 +73,10 @@ export async function* readStored(
   { job, attempt }: LogOf,
   after: number,
 ): AsyncGenerator<LogLine[]> {
-  const object = await ctx.objects.get(logObject(job.jobId, attempt.attempt));
+  const key = logObject(job.jobId, attempt.attempt);
+  const size = after > attempt.logBase ? (await ctx.objects.head(key))?.sizeBytes : undefined;
+  const start = size === undefined ? 0 : await seekLine(ctx.objects, { key, size }, after);
+  const object = await ctx.objects.get(key, { start });
   if (object === undefined) return;
   let last = { seq: attempt.logBase, time: attempt.startedAt ?? job.createdAt };
   let damaged = false;

@@ -148,6 +148,44 @@ describe("a long log", () => {
     expect(await newest(jobId, 2)).toBeUndefined();
   });
 
+  test.each([0, 1])(
+    "is read from any place as all of it is, and no more than it takes; %i lines damaged",
+    async (damaged) => {
+      const many = Array.from({ length: 40_000 }, (_, n) => `line ${n} ${"x".repeat(n % 5000 === 9 ? 200_000 : 60)}`);
+      const { jobId, live } = await ended(many, { logs: { maxBytes: 100_000_000 } });
+      const { get } = world.ctx.objects;
+      const key = logObject(jobId, 1);
+      const whole = Buffer.concat(await Array.fromAsync((await get(key))?.body ?? []));
+      // In the very middle, where it is looked at first.
+      if (damaged > 0) {
+        const at = whole.indexOf("\n", whole.length / 2) + 1;
+        whole.fill(0, at, whole.indexOf("\n", at));
+        await world.ctx.objects.put(key, whole);
+      }
+      let read = 0;
+      world.ctx.objects.get = async (...args) => {
+        const object = await get(...args);
+        if (object === undefined) return undefined;
+        async function* counted(body: AsyncIterable<Uint8Array>) {
+          for await (const chunk of body) {
+            read += chunk.length;
+            yield chunk;
+          }
+        }
+        return { ...object, body: counted(object.body) };
+      };
+      const all = damaged > 0 ? await linesOf(jobId) : live;
+      for (const after of [1, 9, 10, 19_999, 20_000, 20_001, 20_017, 35_009, 39_000, 39_999]) {
+        read = 0;
+        const lines = await linesOf(jobId, after);
+        expect(lines.map(({ seq, text }) => [seq, text.slice(0, 20)])).toEqual(
+          all.filter(({ seq }) => seq > after).map(({ seq, text }) => [seq, text.slice(0, 20)]),
+        );
+        expect(read).toBeLessThan(whole.length * (1 - after / 40_000) + 4 * 1024 * 1024);
+      }
+    },
+  );
+
   test("whose item is from before there was an end in it is read as before", async () => {
     const { jobId, live } = await ended(texts);
     const { logTail: _tail, ...item } = (await world.ledger.sqlite.get(attemptKey(jobId, 1))) ?? { pk: "", sk: "" };
