@@ -79,6 +79,22 @@ describe("lines of a Docker log", () => {
     expect(texts(frame(1, `${"z".repeat(MAX_LINE_BYTES)}\n`))).toHaveLength(1);
   });
 
+  it("tell of a piece of a long line what stands around it, as far as a value may reach, however the messages were cut", () => {
+    const long = `${"x".repeat(MAX_LINE_BYTES - 3)}secret${"y".repeat(2 * MAX_LINE_BYTES)}z`;
+    const cut = (long.match(/x{1,16000}|y{1,16000}|./g) ?? []).map((piece) => frame(1, piece));
+    for (const frames of [cut, [frame(1, long)]]) {
+      const lines = read(Buffer.concat([...frames, frame(1, "\n"), frame(1, "next\n")]));
+      expect(lines.map(({ text }) => text).join("")).toBe(`${long}next`);
+      expect(lines.map(({ around }) => around === undefined)).toEqual([false, false, false, false, true]);
+      for (const [index, { around }] of lines.slice(0, -1).entries()) {
+        const before = index === 0 ? "" : lines[index - 1]?.text;
+        const rest = lines.slice(index + 1, -1).map(({ text }) => text);
+        expect(around?.before === before).toBe(true);
+        expect(around?.after === rest.join("").slice(0, MAX_LINE_BYTES)).toBe(true);
+      }
+    }
+  });
+
   it("go on after what the engine could not read: it was no frame, and the log of the job never collected", () => {
     const bytes = Buffer.concat([
       frame(1, "one\n"),
