@@ -63,7 +63,7 @@ function sizeOf({ text }: LogLine): number {
 }
 
 /** The lines of an attempt's log that rest in the ledger; none for an attempt whose item holds no tail. */
-export function tailLines({ attempt, logBase, logTail }: AttemptRecord): LogLine[] {
+function tailLines({ attempt, logBase, logTail }: AttemptRecord): LogLine[] {
   if (logTail === undefined) return [];
   const fromMs = Date.parse(logTail.from);
   return logTail.lines.map(([n, ms, letter, text]) => {
