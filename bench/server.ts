@@ -11,6 +11,7 @@ export interface BenchServer extends AsyncDisposable {
   url: string;
   /** Its data directory. */
   directory: string;
+  pid: number;
 }
 
 /** A local home in a fresh data directory. */
@@ -40,6 +41,7 @@ async function start(script: string, invocation: Invocation): Promise<BenchServe
   return {
     url,
     directory,
+    pid: child.pid ?? 0,
     async [Symbol.asyncDispose]() {
       child.kill("SIGTERM");
       await exited;

@@ -179,10 +179,11 @@ export function isKept({ cleanup, status }: Pick<JobRecord, "cleanup" | "status"
 }
 
 function finish(draft: Draft, occurrence: Extract<Occurrence, { type: "FINISH" }>): void {
-  const { outcome, logs, cost, retry } = occurrence;
+  const { outcome, logs, logTail, cost, retry } = occurrence;
   const ended = draft.attempt?.exit ?? null;
   const finishedAt = ended?.finishedAt ?? draft.at;
-  draft.setAttempt({ error: outcome.error, finishedAt, logLines: logs.lines, token: null });
+  const tail = logTail === undefined ? {} : { logTail };
+  draft.setAttempt({ error: outcome.error, finishedAt, logLines: logs.lines, ...tail, token: null });
   const kept = draft.attempt !== null && isKept({ ...draft.job, status: outcome.status }, draft.attempt);
   const cleanupPending = retry !== null || !kept;
   const common = { cost, cleanupPending, slotShard: null, exitCode: ended?.exitCode ?? null, error: outcome.error };

@@ -1,5 +1,5 @@
 import type { Cost } from "./cost.ts";
-import type { AttemptExit, AttemptRecord, JobRecord, StopReason } from "./ledger/records.ts";
+import type { AttemptExit, AttemptRecord, JobRecord, LogTail, StopReason } from "./ledger/records.ts";
 import type { Outcome } from "./outcome.ts";
 import { assertNever, isTerminal, type Phase } from "./states.ts";
 
@@ -25,6 +25,7 @@ export type Occurrence =
       attempt: number;
       outcome: Outcome;
       logs: { lines: number; bytes: number; truncated: boolean };
+      logTail?: LogTail;
       cost: Cost;
       retry: { delaySeconds: number } | null;
     }

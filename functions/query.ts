@@ -15,6 +15,7 @@ import {
 } from "../engine/operations/describe.ts";
 import { checkHealth } from "../engine/operations/health.ts";
 import type { LogLine } from "../engine/operations/log-line.ts";
+import { newestLines } from "../engine/operations/log-tail.ts";
 import { readLogs } from "../engine/operations/read-logs.ts";
 import { deadLetterOfJob } from "../engine/operations/replay.ts";
 import { createTail } from "../engine/operations/tail.ts";
@@ -98,12 +99,14 @@ async function logs(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
   const items: LogLine[] = [];
   let bytes = 0;
   // Leaving the loop ends the reading of the runtime's log too.
-  for await (const line of selectLines(readLogs(ctx, job, { after: firstSeq(params) }), params)) {
-    bytes += answerBytes(line);
-    // A tail is one answer; what is read on is paged.
-    const isFull = items.length === params.limit || (bytes > MAX_ANSWER_BYTES && items.length > 0);
-    if (params.tail === undefined && isFull) return json(200, { items, nextCursor: String(items.at(-1)?.seq) });
-    items.push(line);
+  for await (const lines of askedLines(ctx, job, params)) {
+    for (const line of lines) {
+      bytes += answerBytes(line);
+      // A tail is one answer; what is read on is paged.
+      const isFull = items.length === params.limit || (bytes > MAX_ANSWER_BYTES && items.length > 0);
+      if (params.tail === undefined && isFull) return json(200, { items, nextCursor: String(items.at(-1)?.seq) });
+      items.push(line);
+    }
   }
   return json(200, { items, nextCursor: null });
 }
@@ -113,21 +116,39 @@ export function firstSeq({ since, cursor }: LogParams): number {
   return Math.max(cursor, typeof since === "number" ? since : 0);
 }
 
+/** The lines of a job that a query asks for so far, from the ledger alone where it holds them. */
+export async function* askedLines(
+  ctx: EngineContext,
+  job: JobRecord,
+  { signal, ...params }: LogParams & { signal?: AbortSignal },
+): AsyncGenerator<LogLine[]> {
+  const after = firstSeq(params);
+  const { tail: count, since, stream } = params;
+  const mayBeThere = count !== undefined && stream === undefined && typeof since !== "string";
+  const newest = mayBeThere ? await newestLines(ctx, job, { count, after }) : undefined;
+  if (newest === undefined) {
+    yield* selectLines(readLogs(ctx, job, signal === undefined ? { after } : { after, signal }), params);
+  } else if (newest.length > 0) yield newest;
+}
+
 /**
- * The lines that a query asks for: its streams, from its time on, its tail. A tail holds at most about 4 MiB: of more,
+ * The lines that a query asks for, in batches that are never empty: its streams, from its time on, its tail. A tail holds at most about 4 MiB: of more,
  * the newest.
  */
-export async function* selectLines(lines: AsyncIterable<LogLine>, params: LogParams): AsyncGenerator<LogLine> {
+export async function* selectLines(batches: AsyncIterable<LogLine[]>, params: LogParams): AsyncGenerator<LogLine[]> {
   const { since, stream, tail: maxItems } = params;
   const limits = { maxBytes: MAX_ANSWER_BYTES, least: 1, sizeOf: answerBytes };
   const tail = maxItems === undefined ? undefined : createTail<LogLine>({ ...limits, maxItems });
-  for await (const line of lines) {
-    if (stream !== undefined && !stream.includes(line.stream)) continue;
-    if (typeof since === "string" && line.time < since) continue;
-    if (tail === undefined) yield line;
-    else tail.push(line);
+  const isAsked = (line: LogLine) =>
+    (stream === undefined || stream.includes(line.stream)) && (typeof since !== "string" || line.time >= since);
+  const isWhole = stream === undefined && typeof since !== "string";
+  for await (const lines of batches) {
+    const asked = isWhole ? lines : lines.filter(isAsked);
+    if (tail !== undefined) for (const line of asked) tail.push(line);
+    else if (asked.length > 0) yield asked;
   }
-  if (tail !== undefined) yield* tail.items();
+  const last = [...(tail?.items() ?? [])];
+  if (last.length > 0) yield last;
 }
 
 /** What a line takes in an answer; a control character takes six bytes there. */

@@ -8,7 +8,7 @@ import { followLogs, readLogs } from "../engine/operations/read-logs.ts";
 import { isTerminal, TERMINAL_STATUSES } from "../engine/states.ts";
 import { type ApiEvent, header, instanceOf, problem } from "./http.ts";
 import { eventParams, type LogParams, lastEventId, logParams } from "./params.ts";
-import { firstSeq, jobOf, selectLines } from "./query.ts";
+import { askedLines, firstSeq, jobOf, selectLines } from "./query.ts";
 import { formatSse, type SseMessage, withHeartbeats } from "./sse.ts";
 
 /** An answer whose body comes bit by bit. */
@@ -142,17 +142,21 @@ async function* logMessages(
     // A reader that comes back gets what follows its last line; a new one may ask for the end of what is there.
     if (resumed === undefined && tail !== undefined) {
       // What was left out is not followed either: `tail=0` means only what comes from now on.
-      const there = noted(readLogs(deps.ctx, job, { after, signal }), (line) => {
-        after = line.seq;
+      const there = noted(readLogs(deps.ctx, job, { after, signal }), (seq) => {
+        after = seq;
       });
-      for await (const line of selectLines(there, params)) yield { id: line.seq, event: "log", data: line };
+      for await (const lines of selectLines(there, params)) yield* lines.map(message);
     }
     const lines = followLogs(deps.ctx, job, { after, signal, changed: () => subscription.next(signal) });
-    for await (const line of selectLines(lines, rest)) yield { id: line.seq, event: "log", data: line };
+    for await (const batch of selectLines(lines, rest)) yield* batch.map(message);
     if (!signal.aborted) yield* end(deps.ctx, job.jobId);
   } finally {
     subscription.end();
   }
+}
+
+function message(line: LogLine): SseMessage {
+  return { id: line.seq, event: "log", data: line };
 }
 
 function logText(deps: StreamDeps, request: Request): StreamResult {
@@ -160,12 +164,12 @@ function logText(deps: StreamDeps, request: Request): StreamResult {
   const params = logQuery(event);
   const body = follows(event)
     ? followedText(logMessages(deps, request, params))
-    : text(selectLines(readLogs(deps.ctx, job, { after: firstSeq(params), signal }), params));
+    : text(askedLines(deps.ctx, job, { ...params, signal }));
   return { statusCode: 200, headers: TEXT_HEADERS, body };
 }
 
-async function* text(lines: AsyncIterable<LogLine>): AsyncGenerator<string> {
-  for await (const line of lines) yield `${line.text}\n`;
+async function* text(batches: AsyncIterable<LogLine[]>): AsyncGenerator<string> {
+  for await (const lines of batches) yield lines.map((line) => `${line.text}\n`).join("");
 }
 
 async function* followedText(messages: AsyncIterable<SseMessage>): AsyncGenerator<string> {
@@ -188,9 +192,10 @@ async function* one(text: string): AsyncGenerator<string> {
   yield text;
 }
 
-async function* noted(lines: AsyncIterable<LogLine>, note: (line: LogLine) => void): AsyncGenerator<LogLine> {
-  for await (const line of lines) {
-    note(line);
-    yield line;
+/** Tells the seq of the last line of each batch, before it is given. */
+async function* noted(batches: AsyncIterable<LogLine[]>, note: (seq: number) => void): AsyncGenerator<LogLine[]> {
+  for await (const lines of batches) {
+    note(lines.at(-1)?.seq ?? 0);
+    yield lines;
   }
 }

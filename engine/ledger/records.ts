@@ -102,6 +102,18 @@ export interface AttemptRecord {
   masked?: boolean;
   /** How many lines the attempt wrote; null until they are collected. */
   logLines: number | null;
+  /** The end of its log, masked; absent before it is collected, and for a log without a line. */
+  logTail?: LogTail;
+}
+
+/** The newest lines of a log, as few bytes as may be: they cost with every write of their item. */
+export interface LogTail {
+  /** The time of the first line. */
+  from: string;
+  /** Of each its number in the attempt, from 1, its time in ms from the first one's, its stream's letter, its text. */
+  lines: [n: number, ms: number, stream: "o" | "e" | "s", text: string][];
+  /** These are all there are: the log has no object. */
+  whole: boolean;
 }
 
 /** One immutable fact about a job. */

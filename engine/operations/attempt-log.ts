@@ -2,7 +2,7 @@ import type { EngineContext } from "../context.ts";
 import { LongshoreError } from "../errors.ts";
 import { readMasks } from "../ledger/read.ts";
 import type { AttemptRecord, JobRecord } from "../ledger/records.ts";
-import { createMasker } from "../masking.ts";
+import { createLineMasker, type Masker } from "../masking.ts";
 import { masksContext } from "../naming.ts";
 import type { LogOptions, RuntimeLine } from "../ports/runtime.ts";
 import { type LogLine, MASKS_UNREADABLE, REST_UNREADABLE } from "./log-line.ts";
@@ -30,7 +30,7 @@ function parsed(text: string): unknown {
 }
 
 /**
- * What an attempt wrote, from its runtime, numbered over all attempts and masked. A log that can never be read to its
+ * What an attempt wrote, from its runtime, numbered over all attempts and masked, in batches that are never empty. A log that can never be read to its
  * end ends where it can: the value returned is then a system line that says so, in the place of what follows; nothing
  * when `after` is past it. Without the values to mask nothing is shown.
  * @throws LongshoreError UNAVAILABLE or RUNTIME_UNAVAILABLE when it may be read later; the reason of `options.signal`.
@@ -39,15 +39,16 @@ export async function* attemptLines(
   ctx: EngineContext,
   { job, attempt }: { job: JobRecord; attempt: AttemptRecord },
   options: LogOptions,
-): AsyncGenerator<LogLine, LogLine | undefined> {
+): AsyncGenerator<LogLine[], LogLine | undefined> {
   if (attempt.externalRef === null) return undefined;
   let last: RuntimeLine | undefined;
-  let mask: ((text: string) => string) | undefined;
+  let isMasked = false;
   try {
-    mask = createMasker(await maskedValues(ctx, job.jobId, attempt.attempt));
-    for await (const line of ctx.runtimes.get(job.runtime).logs(attempt.externalRef, options)) {
-      last = line;
-      yield toLogLine(line, attempt, mask);
+    const masker = createLineMasker(await maskedValues(ctx, job.jobId, attempt.attempt));
+    isMasked = true;
+    for await (const lines of ctx.runtimes.get(job.runtime).logs(attempt.externalRef, options)) {
+      last = lines.at(-1);
+      yield toLogLines(lines, attempt, masker);
     }
     return undefined;
   } catch (error) {
@@ -59,8 +60,8 @@ export async function* attemptLines(
     const n = (last?.n ?? 0) + 1;
     if (n <= (options.after ?? 0)) return undefined;
     const time = last?.time ?? attempt.startedAt ?? job.createdAt;
-    const text = mask === undefined ? MASKS_UNREADABLE : REST_UNREADABLE;
-    return toLogLine({ n, time, stream: "system", text }, attempt, (known) => known);
+    const text = isMasked ? REST_UNREADABLE : MASKS_UNREADABLE;
+    return { seq: attempt.logBase + n, time, stream: "system", text, attempt: attempt.attempt };
   }
 }
 
@@ -75,7 +76,13 @@ function codesOf(error: unknown): { code: string; providerCode: string | null } 
   return { code: error instanceof Error ? error.name : typeof error, providerCode: code ?? null };
 }
 
-function toLogLine(line: RuntimeLine, attempt: AttemptRecord, mask: (text: string) => string): LogLine {
-  const { n, time, stream, text } = line;
-  return { seq: attempt.logBase + n, time, stream, text: mask(text), attempt: attempt.attempt };
+function toLogLines(lines: readonly RuntimeLine[], { attempt, logBase }: AttemptRecord, masker: Masker): LogLine[] {
+  const masked = masker.lines(lines.map(({ text }) => text));
+  return lines.map(({ n, time, stream, text, around }, index) => ({
+    seq: logBase + n,
+    time,
+    stream,
+    text: around === undefined ? (masked[index] as string) : masker.piece(text, around),
+    attempt,
+  }));
 }

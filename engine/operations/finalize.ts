@@ -75,7 +75,7 @@ async function finish(ctx: EngineContext, { job, attempt }: Life): Promise<Life>
   if (attempt?.exit == null || spec === undefined) {
     throw new LongshoreError("INTERNAL", `job ${job.jobId} is collecting without an exit or a spec on record`);
   }
-  const logs = await collectLogs(ctx, { job, attempt }, spec.logs.maxBytes);
+  const { tail, ...logs } = await collectLogs(ctx, { job, attempt }, spec.logs.maxBytes);
   const outcome = judge(job, attempt, attempt.exit);
   const retry = shouldRetry(outcome) && mayRetry(spec.retry, outcome.error, attempt.attempt);
   const move = (now: Life): Occurrence => ({
@@ -84,6 +84,7 @@ async function finish(ctx: EngineContext, { job, attempt }: Life): Promise<Life>
     // Judged again by the record as it is at the commit: a cancel may have come meanwhile.
     outcome: judge(now.job, attempt, attempt.exit as AttemptExit),
     logs,
+    ...(tail === undefined ? {} : { logTail: tail }),
     cost: priceOf(ctx.runtimes.get(job.runtime).kind, runTimeMs(attempt)),
     retry:
       retry && now.job.cancelRequestedAt === null

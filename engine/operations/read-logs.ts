@@ -4,6 +4,7 @@ import type { AttemptRecord, JobRecord } from "../ledger/records.ts";
 import { isTerminal } from "../states.ts";
 import { attemptLines } from "./attempt-log.ts";
 import type { LogLine } from "./log-line.ts";
+import { linesInLedger } from "./log-tail.ts";
 import { readStored } from "./stored-log.ts";
 
 export interface LogQuery {
@@ -13,15 +14,15 @@ export interface LogQuery {
 }
 
 /**
- * Every line of a job so far, in order: collected attempts from the store, a running one from its runtime, masked.
+ * Every line of a job so far, in order, in batches that are never empty: collected attempts from the store, a running one from its runtime, masked.
  * A line has the same seq and text from either.
  */
-export async function* readLogs(ctx: EngineContext, job: JobRecord, query: LogQuery = {}): AsyncGenerator<LogLine> {
+export async function* readLogs(ctx: EngineContext, job: JobRecord, query: LogQuery = {}): AsyncGenerator<LogLine[]> {
   let after = query.after ?? 0;
   for (const attempt of await readAttempts(ctx.ledger, job.jobId)) {
-    for await (const line of readAttemptLogs(ctx, { job, attempt }, { ...query, after, follow: false })) {
-      after = line.seq;
-      yield line;
+    for await (const lines of readAttemptLogs(ctx, { job, attempt }, { ...query, after, follow: false })) {
+      after = lines.at(-1)?.seq ?? after;
+      yield lines;
     }
     if (attempt.logLines !== null || attempt.externalRef === null) continue;
     // It may have been collected and removed while it was read, and its runtime then says nothing of what is missing.
@@ -39,7 +40,7 @@ export async function* followLogs(
   ctx: EngineContext,
   job: JobRecord,
   query: LogQuery & { signal: AbortSignal; changed: () => Promise<void> },
-): AsyncGenerator<LogLine> {
+): AsyncGenerator<LogLine[]> {
   let after = query.after ?? 0;
   let unreadable = 0;
   for (let number = 1; !query.signal.aborted; ) {
@@ -53,9 +54,9 @@ export async function* followLogs(
         unreadable = number;
       };
       const options = { ...query, after, follow: true, onUnreadable };
-      for await (const line of readAttemptLogs(ctx, { job: life.job, attempt }, options)) {
-        after = Math.max(after, line.seq);
-        yield line;
+      for await (const lines of readAttemptLogs(ctx, { job: life.job, attempt }, options)) {
+        after = Math.max(after, lines.at(-1)?.seq ?? 0);
+        yield lines;
       }
       if (attempt.logLines !== null) {
         number++;
@@ -71,20 +72,23 @@ async function* readAttemptLogs(
   ctx: EngineContext,
   { job, attempt }: { job: JobRecord; attempt: AttemptRecord },
   query: LogQuery & { follow: boolean; onUnreadable?: () => void },
-): AsyncGenerator<LogLine> {
+): AsyncGenerator<LogLine[]> {
   const { after = 0, follow, signal } = query;
   if (attempt.logLines !== null) return yield* readCollected(ctx, { job, attempt }, after);
   const options = { follow, after: Math.max(0, after - attempt.logBase) };
   const note = yield* attemptLines(ctx, { job, attempt }, signal === undefined ? options : { ...options, signal });
   if (note === undefined) return;
   query.onUnreadable?.();
-  yield note;
+  yield [note];
 }
 
 async function* readCollected(
   ctx: EngineContext,
   { job, attempt }: { job: JobRecord; attempt: AttemptRecord },
   after: number,
-): AsyncGenerator<LogLine> {
-  if (attempt.logBase + (attempt.logLines ?? 0) > after) yield* readStored(ctx, { job, attempt }, after);
+): AsyncGenerator<LogLine[]> {
+  if (attempt.logBase + (attempt.logLines ?? 0) <= after) return;
+  const lines = linesInLedger(attempt, after);
+  if (lines === undefined) yield* readStored(ctx, { job, attempt }, after);
+  else if (lines.length > 0) yield lines;
 }

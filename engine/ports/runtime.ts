@@ -115,6 +115,11 @@ export interface RuntimeLine {
   time: string;
   stream: "stdout" | "stderr" | "system";
   text: string;
+  /**
+   * Of a piece of a line that was too long for one: what of the line stands before and behind it, as far as that may
+   * matter to whoever looks for a text that was cut in two.
+   */
+  around?: { before: string; after: string };
 }
 
 export interface LogOptions {
@@ -174,10 +179,11 @@ export interface RuntimeAdapter {
    */
   cancel(ref: ExternalRef, graceSeconds: number): Promise<boolean>;
   /**
-   * The attempt's output. A part that cannot be read is a `system` line where its place is known, else it throws.
+   * The attempt's output, in batches as it comes: each the lines that one piece of what is read completed, never empty.
+   * A part that cannot be read is a `system` line where its place is known, else it throws.
    * @throws LongshoreError RUNTIME_UNAVAILABLE when it may be read later; anything else: the rest never can be.
    */
-  logs(ref: ExternalRef, options: LogOptions): AsyncIterable<RuntimeLine>;
+  logs(ref: ExternalRef, options: LogOptions): AsyncIterable<RuntimeLine[]>;
   /** Removes every trace of the attempt: idempotent. */
   cleanup(ref: ExternalRef): Promise<void>;
   health(): Promise<RuntimeHealth>;

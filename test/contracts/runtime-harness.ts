@@ -105,14 +105,17 @@ export function launchOf(facts: RuntimeFacts, act: Act, overrides: LaunchOverrid
   };
 }
 
-/** Every line of a reading. */
+/** Every line of a reading; no batch of it is empty. */
 export async function readLines(
   adapter: RuntimeAdapter,
   ref: ExternalRef,
   options: LogOptions = {},
 ): Promise<RuntimeLine[]> {
   const lines: RuntimeLine[] = [];
-  for await (const line of adapter.logs(ref, options)) lines.push(line);
+  for await (const batch of adapter.logs(ref, options)) {
+    if (batch.length === 0) throw new Error("a batch of lines is empty");
+    for (const line of batch) lines.push(line);
+  }
   return lines;
 }
 
@@ -125,6 +128,9 @@ export function texts(lines: readonly RuntimeLine[], stream?: RuntimeLine["strea
 
 /** Resolves when the job has written a line with this text. */
 export async function untilLine(adapter: RuntimeAdapter, ref: ExternalRef, text: string): Promise<RuntimeLine> {
-  for await (const line of adapter.logs(ref, { follow: true })) if (line.text === text) return line;
+  for await (const lines of adapter.logs(ref, { follow: true })) {
+    const found = lines.find((line) => line.text === text);
+    if (found !== undefined) return found;
+  }
   throw new Error(`the log ended without the line ${text}`);
 }

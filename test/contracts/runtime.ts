@@ -447,9 +447,9 @@ export function runtimeContract(name: string, facts: RuntimeFacts, setup: () => 
       it("follows until the end, and no further", async () => {
         const ref = await start(sleeper);
         const seen: string[] = [];
-        for await (const line of adapter.logs(ref, { follow: true })) {
-          seen.push(line.text);
-          if (line.text === "ready") await adapter.cancel(ref, 20);
+        for await (const lines of adapter.logs(ref, { follow: true })) {
+          seen.push(...lines.map(({ text }) => text));
+          if (seen.at(-1) === "ready") await adapter.cancel(ref, 20);
         }
         expect(seen.slice(0, 2)).toEqual(["ready", "bye"]);
         expect((await adapter.status(ref)).phase).toBe("exited");
@@ -468,9 +468,9 @@ export function runtimeContract(name: string, facts: RuntimeFacts, setup: () => 
         const reason = new Error("seen enough");
         const seen: string[] = [];
         const following = (async () => {
-          for await (const line of adapter.logs(ref, { follow: true, signal: controller.signal })) {
-            seen.push(line.text);
-            if (line.text === "ready") controller.abort(reason);
+          for await (const lines of adapter.logs(ref, { follow: true, signal: controller.signal })) {
+            seen.push(...lines.map(({ text }) => text));
+            if (seen.at(-1) === "ready") controller.abort(reason);
           }
         })();
         // An ended reading and the signal's reason are both an answer; going on is none.

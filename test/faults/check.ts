@@ -67,7 +67,7 @@ export async function objectionsTo(life: Life, { course, undisturbed, strike }: 
   expect("lease", await table.get({ pk: "LEASE#reconcile", sk: "LEASE" }), undefined);
   for (let n = 1; n <= attempt; n++) expect(`masks of attempt ${n}`, await table.get(masksKey(jobId, n)), undefined);
   expect("sealed spec expires", typeof (await table.get(sealedKey(jobId)))?.ttl, "number");
-  const lines = await Array.fromAsync(readLogs(ctx, job));
+  const lines = (await Array.fromAsync(readLogs(ctx, job))).flat();
   expect(
     "log",
     lines.map(({ text }) => text),

@@ -4,6 +4,8 @@ import type { Path } from "./life.ts";
 export const PLAIN = "plain-6f1c9d0b7e";
 
 const env = { DB_PASSWORD: PLAIN, STUB_STDOUT: `one\nsays ${PLAIN}` };
+/** Too long for the ledger: a log with such a line goes to the object store. */
+const LONG = "x".repeat(2100);
 const secrets = { API_TOKEN: { from: "ssm:/longshore/faults/token" } };
 const common = { name: "nightly", runtime: "stub" as const, concurrencyKey: "k", secrets };
 
@@ -16,11 +18,14 @@ export interface Course extends Path {
 
 export const COURSES = {
   "runs and ends": {
-    spec: { ...common, env: { ...env, STUB_DURATION_MS: "forever", STUB_ON_TERM: "end" } },
+    spec: {
+      ...common,
+      env: { ...env, STUB_STDERR: LONG, STUB_DURATION_MS: "forever", STUB_ON_TERM: "end" },
+    },
     pushes: true,
     afterStart: "it ends",
     ends: { status: "SUCCEEDED", attempt: 1 },
-    lines: ["one", "says ***REDACTED***", "bye"],
+    lines: ["one", "says ***REDACTED***", LONG, "bye"],
   },
   "fails once and is retried": {
     spec: {

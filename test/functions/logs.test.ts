@@ -57,7 +57,7 @@ function endless(text: (n: number) => string) {
     try {
       for (let n = after + 1; ; n++) {
         state.read = n;
-        yield line(n, text(n));
+        yield [line(n, text(n))];
       }
     } finally {
       state.open -= 1;
@@ -69,7 +69,7 @@ function endless(text: (n: number) => string) {
 /** A log of so many lines. */
 function wrote(count: number, text: (n: number) => string): void {
   world.runtime.logs = async function* (_ref, { after = 0 }) {
-    for (let n = after + 1; n <= count; n++) yield line(n, text(n));
+    for (let n = after + 1; n <= count; n++) yield [line(n, text(n))];
   };
 }
 
@@ -150,7 +150,7 @@ describe("a stream of a log", () => {
     const task = await launched(world);
     // While the tail is read three lines are there; three more come before it is followed, and three after it.
     world.runtime.logs = async function* (_ref, { follow: follows = false, after = 0 }) {
-      for (let n = after + 1; n <= (follows ? 6 : 3); n++) yield line(n);
+      for (let n = after + 1; n <= (follows ? 6 : 3); n++) yield [line(n)];
       if (!follows) return;
       wrote(9, (n) => `line ${n}`);
       await finalizeAttempt(world.ctx, { ...task, failure: "lost" });
@@ -166,7 +166,7 @@ describe("a stream of a log", () => {
     const gone = Promise.withResolvers<void>();
     world.runtime.logs = async function* (_ref, { signal }) {
       try {
-        yield line(1);
+        yield [line(1)];
         await new Promise<void>((resolve) => signal?.addEventListener("abort", () => resolve()));
         signal?.throwIfAborted();
       } finally {
@@ -182,7 +182,7 @@ describe("a stream of a log", () => {
 describe("a log that cannot be read to its end", () => {
   beforeEach(() => {
     world.runtime.logs = async function* (_ref, { after = 0 }) {
-      if (after < 1) yield line(1);
+      if (after < 1) yield [line(1)];
       throw new LongshoreError("UNKNOWN", "open /var/lib/secret: damaged");
     };
   });

@@ -86,6 +86,8 @@ export function specOf(plan: JobPlan, label: string): JobSpecInput {
     STUB_DURATION_MS: String(plan.durationMs),
     STUB_EXIT_CODE: String(plan.exitCode),
     STUB_LINES: String(plan.lines),
+    // Too long for the ledger: the log goes to the object store.
+    ...(plan.lines === 0 ? {} : { STUB_STDERR: "x".repeat(2100) }),
     STUB_ON_TERM: plan.onTerm,
     STUB_FAIL_ATTEMPTS: String(plan.failAttempts),
   };

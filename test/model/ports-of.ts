@@ -205,9 +205,9 @@ function runtimeOf({ ports, sim }: Outside, process: Process, place: Place): Run
       yield* await call("list", () => Array.fromAsync(adapter.list()));
     },
     async *logs(ref, options) {
-      const lines = await call(`logs ${ref}`, () => Array.fromAsync(adapter.logs(ref, options)));
+      const lines = (await call(`logs ${ref}`, () => Array.fromAsync(adapter.logs(ref, options)))).flat();
       const cut = sim.random.chance(ports.faults.runtime) ? sim.random.below(lines.length + 1) : lines.length;
-      yield* lines.slice(0, cut);
+      if (cut > 0) yield lines.slice(0, cut);
       if (cut < lines.length) throw new LongshoreError("RUNTIME_UNAVAILABLE", "model: the log broke off");
     },
     health: async () => ({ ok: true, message: "model" }),

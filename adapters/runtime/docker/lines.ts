@@ -1,14 +1,12 @@
-import { LongshoreError } from "../../../engine/errors.ts";
 import type { Clock } from "../../../engine/ports/clock.ts";
 import type { RuntimeLine } from "../../../engine/ports/runtime.ts";
+import { createFrameReader } from "./frames.ts";
+import { createStampReader } from "./stamps.ts";
 
 /** The most bytes of one line; what is longer goes on in the next. */
 export const MAX_LINE_BYTES = 1024 * 1024;
-const HEADER_BYTES = 8;
-/** The engine's own messages have 16 KiB; anything near this is no frame but garbage. */
-const MAX_FRAME_BYTES = 16 * 1024 * 1024;
-/** The third is the engine's own: what kept it from reading its log. */
-const STREAMS = { 1: "stdout", 2: "stderr", 3: "system" } as const;
+/** So much of the rest is waited for before a piece of a longer line is given: a secret value may reach into it. */
+const AHEAD_BYTES = MAX_LINE_BYTES;
 /** The engine's own words name files of its machine. */
 const NOT_READ = "Docker could not read its log here: lines may be missing";
 const NEWLINE = 0x0a;
@@ -16,136 +14,126 @@ const RETURN = 0x0d;
 
 type Stream = "stdout" | "stderr";
 
-/**
- * One message of the json-file driver: at most 16 KiB of a line; only the last of a line ends with a newline. One of
- * `system` is an error of the engine, as a sentence without a time.
- */
-interface Message {
-  stream: RuntimeLine["stream"];
-  payload: Buffer;
-}
-
-/**
- * Takes the engine's multiplexed log apart: https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerAttach
- * Holds one frame at most.
- * @throws LongshoreError UNKNOWN for bytes that are no frames.
- */
-export async function* readFrames(source: AsyncIterable<Uint8Array>): AsyncGenerator<Message, void, undefined> {
-  let chunks: Uint8Array[] = [];
-  let size = 0;
-  let wanted = HEADER_BYTES;
-  let stream: Message["stream"] | undefined;
-  for await (const chunk of source) {
-    chunks.push(chunk);
-    size += chunk.length;
-    if (size < wanted) continue;
-    let buffer: Buffer = Buffer.concat(chunks, size);
-    while (buffer.length >= wanted) {
-      const part = buffer.subarray(0, wanted);
-      buffer = buffer.subarray(wanted);
-      if (stream === undefined) {
-        ({ stream, wanted } = header(part));
-      } else {
-        yield { stream, payload: part };
-        stream = undefined;
-        wanted = HEADER_BYTES;
-      }
-    }
-    chunks = [buffer];
-    size = buffer.length;
-  }
-  if (size > 0 || stream !== undefined) throw garbage("the log was cut off inside a message");
-}
-
-function header(bytes: Buffer): Pick<Message, "stream"> & { wanted: number } {
-  const stream = STREAMS[bytes[0] as 1 | 2 | 3];
-  const wanted = bytes.readUInt32BE(4);
-  if (stream === undefined || bytes[1] !== 0 || bytes[2] !== 0 || bytes[3] !== 0 || wanted > MAX_FRAME_BYTES) {
-    throw garbage("the log is not in Docker's format");
-  }
-  return { stream, wanted };
-}
-
-function garbage(message: string): LongshoreError {
-  return new LongshoreError("UNKNOWN", message);
-}
-
+/** What came of a line so far; a message of the json-file driver has at most 16 KiB, and only a line's last a newline. */
 interface Pending {
   parts: Buffer[];
   bytes: number;
   time: string;
+  /** The piece of the same line that was given before. */
+  before?: string;
 }
 
-/** Puts messages together to numbered lines. Numbers depend on the log alone, so reading again gives them again. */
-export interface LineJoiner {
-  /** The lines that the message completes. */
-  push(message: Message): RuntimeLine[];
-  /** What was left without a newline when the container ended. */
+/** Puts the engine's log together to numbered lines. Numbers depend on the log alone, so reading again gives them again. */
+export interface LineReader {
+  /** The lines that the bytes complete, as far as they are a log. */
+  push(chunk: Uint8Array): RuntimeLine[];
+  /**
+   * To be called when those lines have been taken: however the bytes come, it is the same lines that come before it.
+   * @throws LongshoreError UNKNOWN when what followed them is no log.
+   */
+  check(): void;
+  /**
+   * What was left without a newline when the container ended.
+   * @throws LongshoreError UNKNOWN when the bytes ended inside a message.
+   */
   end(): RuntimeLine[];
 }
 
 /**
- * A joiner for one reading of a log from its beginning. Errors of the engine that follow each other are one line, so
+ * A reader for one reading of a log from its beginning. Errors of the engine that follow each other are one line, so
  * that how often it tried again changes no number; it has the time of what came before, or else the present one.
  */
-export function createLineJoiner(now: Clock = Date.now): LineJoiner {
+export function createLineReader(now: Clock = Date.now): LineReader {
   let n = 0;
-  let lastTime: string | undefined;
+  let lines: RuntimeLine[] = [];
   let isBroken = false;
+  let failure: { error: unknown } | undefined;
+  const stamps = createStampReader();
   // Insertion order: what began first is numbered first at the end.
   const pending = new Map<Stream, Pending>();
-  const line = (stream: Stream, { parts, bytes, time }: Pending): RuntimeLine => {
+
+  function add(stream: RuntimeLine["stream"], time: string, text: string): void {
     n += 1;
-    return { n, time, stream, text: Buffer.concat(parts, bytes).toString("utf8") };
+    lines.push({ n, time, stream, text });
+  }
+
+  /** A piece of a line that is not whole, or not for one message. */
+  function join(stream: Stream, piece: Buffer, { time, isLast }: { time: string; isLast: boolean }): void {
+    const current: Pending = pending.get(stream) ?? { parts: [], bytes: 0, time };
+    // A copy: what is kept would keep all of its chunk.
+    current.parts.push(Buffer.from(piece));
+    current.bytes += piece.length;
+    if (!isLast) {
+      pending.set(stream, current);
+      while (current.bytes > MAX_LINE_BYTES + AHEAD_BYTES) addPiece(stream, current, time);
+      return;
+    }
+    dropReturn(current);
+    addRest(stream, current, time);
+  }
+
+  /** @param time of what follows the piece. */
+  function addPiece(stream: Stream, line: Pending, time: string): void {
+    const all = Buffer.concat(line.parts, line.bytes);
+    const cut = characterStart(all, MAX_LINE_BYTES);
+    const text = all.toString("utf8", 0, cut);
+    const around = { before: line.before ?? "", after: all.toString("utf8", cut, cut + AHEAD_BYTES) };
+    n += 1;
+    lines.push({ n, time: line.time, stream, text, around });
+    line.parts = [all.subarray(cut)];
+    line.bytes -= cut;
+    line.time = time;
+    line.before = text;
+  }
+
+  /** A line that has its end. */
+  function addRest(stream: Stream, line: Pending, time: string): void {
+    while (line.bytes > MAX_LINE_BYTES) addPiece(stream, line, time);
+    add(stream, line.time, Buffer.concat(line.parts, line.bytes).toString("utf8"));
+    if (line.before !== undefined) (lines.at(-1) as RuntimeLine).around = { before: line.before, after: "" };
+    pending.delete(stream);
+  }
+
+  const frames = createFrameReader(({ stream, bytes, start, end }) => {
+    if (stream === "system") {
+      if (isBroken) return;
+      isBroken = true;
+      return add(stream, stamps.last() ?? new Date(now()).toISOString(), NOT_READ);
+    }
+    isBroken = false;
+    const from = stamps.read(bytes, start, end);
+    const time = stamps.last() as string;
+    const isLast = end > from && bytes[end - 1] === NEWLINE;
+    const to = isLast ? end - 1 : end;
+    if (!isLast || to - from > MAX_LINE_BYTES || pending.has(stream)) {
+      return join(stream, bytes.subarray(from, to), { time, isLast });
+    }
+    add(stream, time, bytes.toString("utf8", from, to > from && bytes[to - 1] === RETURN ? to - 1 : to));
+  });
+
+  const taken = (): RuntimeLine[] => {
+    const all = lines;
+    lines = [];
+    return all;
   };
   return {
-    push({ stream, payload }) {
-      if (stream === "system") {
-        if (isBroken) return [];
-        isBroken = true;
-        n += 1;
-        return [{ n, time: lastTime ?? new Date(now()).toISOString(), stream, text: NOT_READ }];
+    push(chunk) {
+      try {
+        frames.push(chunk);
+      } catch (error) {
+        failure = { error };
       }
-      const { time, body } = stamped(payload);
-      lastTime = time;
-      isBroken = false;
-      const lines: RuntimeLine[] = [];
-      const complete = body.at(-1) === NEWLINE;
-      const current: Pending = pending.get(stream) ?? { parts: [], bytes: 0, time };
-      const text = complete ? body.subarray(0, -1) : body;
-      current.parts.push(text);
-      current.bytes += text.length;
-      if (complete) dropReturn(current);
-      while (current.bytes > MAX_LINE_BYTES) {
-        const all = Buffer.concat(current.parts, current.bytes);
-        const cut = characterStart(all, MAX_LINE_BYTES);
-        lines.push(line(stream, { parts: [all.subarray(0, cut)], bytes: cut, time: current.time }));
-        current.parts = [all.subarray(cut)];
-        current.bytes -= cut;
-        current.time = time;
-      }
-      if (complete) {
-        lines.push(line(stream, current));
-        pending.delete(stream);
-      } else {
-        pending.set(stream, current);
-      }
-      return lines;
+      return taken();
+    },
+    check() {
+      if (failure !== undefined) throw failure.error;
     },
     end() {
-      const lines = [...pending].map(([stream, rest]) => line(stream, rest));
-      pending.clear();
-      return lines;
+      frames.end();
+      for (const [stream, rest] of [...pending]) addRest(stream, rest, rest.time);
+      return taken();
     },
   };
-}
-
-/** The time that `timestamps=1` puts before every message, and what follows it. */
-function stamped(payload: Buffer): { time: string; body: Buffer } {
-  const space = payload.indexOf(0x20);
-  const ms = space < 0 ? Number.NaN : Date.parse(payload.toString("latin1", 0, space));
-  if (Number.isNaN(ms)) throw garbage("a message of the log has no time");
-  return { time: new Date(ms).toISOString(), body: payload.subarray(space + 1) };
 }
 
 /** `\r\n` ends a line as `\n` does; the return may stand in the message before. */

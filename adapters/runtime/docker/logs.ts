@@ -3,7 +3,7 @@ import type Docker from "dockerode";
 import type { ExternalRef, LogOptions, RuntimeLine } from "../../../engine/ports/runtime.ts";
 import type { Engine } from "./client.ts";
 import { engineFailure, httpStatus } from "./errors.ts";
-import { createLineJoiner, readFrames } from "./lines.ts";
+import { createLineReader } from "./lines.ts";
 
 /**
  * The lines of a container's log. It is read from its beginning every time, since the numbers count from there; the
@@ -14,7 +14,7 @@ export async function* readLog(
   engine: Engine,
   ref: ExternalRef,
   options: LogOptions & { ended: boolean },
-): AsyncGenerator<RuntimeLine, void, undefined> {
+): AsyncGenerator<RuntimeLine[], void, undefined> {
   const { follow = false, after = 0, ended } = options;
   const stopped = new AbortController();
   const signal = options.signal === undefined ? stopped.signal : AbortSignal.any([options.signal, stopped.signal]);
@@ -23,17 +23,17 @@ export async function* readLog(
   signal.addEventListener("abort", stop, { once: true });
   try {
     stream = await engine.open((client, abortSignal) => openLog(client, { ref, follow, abortSignal }), signal);
-    const joiner = createLineJoiner();
-    for await (const message of readFrames(stream as AsyncIterable<Uint8Array>)) {
-      for (const line of joiner.push(message)) {
-        signal.throwIfAborted();
-        if (line.n > after) yield line;
-      }
+    const reader = createLineReader();
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      const lines = behind(reader.push(chunk), after);
+      signal.throwIfAborted();
+      if (lines.length > 0) yield lines;
+      reader.check();
     }
     signal.throwIfAborted();
+    const rest = behind(reader.end(), after);
     // Of a container that goes on, what has no newline yet is no line yet.
-    if (!follow && !ended) return;
-    for (const line of joiner.end()) if (line.n > after) yield line;
+    if ((follow || ended) && rest.length > 0) yield rest;
   } catch (error) {
     signal.throwIfAborted();
     if (httpStatus(error) === 404 || httpStatus(error) === 409) return;
@@ -42,6 +42,11 @@ export async function* readLog(
     stopped.abort();
     stop();
   }
+}
+
+function behind(lines: RuntimeLine[], after: number): RuntimeLine[] {
+  const first = lines[0];
+  return first === undefined || first.n > after ? lines : lines.slice(after + 1 - first.n);
 }
 
 /** The client's own `logs` reads all of a log into memory unless it follows, so this asks below it. */

@@ -83,11 +83,22 @@ export function openLogFile(path: string, maxBytes: number, now: () => number = 
   };
 }
 
-/** One line of the file as a line of output; undefined for what is none. */
-export function parseLogLine(n: number, line: string): RuntimeLine | undefined {
-  const stream = STREAMS[line.slice(0, 1)];
-  const space = line.indexOf(" ");
-  const time = new Date(Number(line.slice(1, space)));
-  if (stream === undefined || space < 2 || Number.isNaN(time.getTime())) return undefined;
-  return { n, time: time.toISOString(), stream, text: line.slice(space + 1) };
+/** Makes lines of output of the file's lines; undefined for what is none. Give it those of one file, in their order. */
+export function createLogParser(): (n: number, line: string) => RuntimeLine | undefined {
+  // Many lines come at one moment, and its time is written once for all of them.
+  let lastStamp = "";
+  let lastTime = "";
+  return (n, line) => {
+    const stream = STREAMS[line.charAt(0)];
+    const space = line.indexOf(" ");
+    if (stream === undefined || space < 2) return undefined;
+    const stamp = line.slice(1, space);
+    if (stamp !== lastStamp) {
+      const time = new Date(Number(stamp));
+      if (Number.isNaN(time.getTime())) return undefined;
+      lastStamp = stamp;
+      lastTime = time.toISOString();
+    }
+    return { n, time: lastTime, stream, text: line.slice(space + 1) };
+  };
 }

@@ -1,49 +1,62 @@
+import type { Masker } from "../../../engine/masking.ts";
+
 /** A line longer than this many UTF-16 units is kept as several. */
 export const MAX_LINE = 1024 * 1024;
-
-const CUTS_TRIED = 8;
-
-type Mask = (text: string) => string;
-
-/**
- * How much more than a full line is read before it is cut: enough that a value which spans the cut is there as a
- * whole, also percent-encoded, which makes nine characters of one, or escaped.
- */
-export function carryOf(values: readonly string[]): number {
-  return values.reduce((most, value) => Math.max(most, value.length * 9 + 16), 0);
-}
 
 /**
  * Makes complete, masked lines of a stream's chunks. Bytes that are no UTF-8 become U+FFFD; a character or a value
  * that arrives in pieces is put together first. `end` gives the last line, if it had no newline.
  */
-export function createLineSplitter(mask: Mask, carry: number): { push(chunk: Uint8Array): string[]; end(): string[] } {
+export function createLineSplitter(masker: Masker): { push(chunk: Uint8Array): string[]; end(): string[] } {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  /** What is there of the line that has no end yet, and what of it was given before, as far as a value may reach. */
   let pending = "";
+  let before = "";
 
   function take(text: string): string[] {
     const lines: string[] = [];
+    let whole: string[] = [];
+    const flush = (): void => {
+      for (const line of masker.lines(whole)) lines.push(line);
+      whole = [];
+    };
     let from = 0;
     for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", from)) {
-      emit(pending + text.slice(from, at), lines);
+      const line = pending + text.slice(from, at);
       pending = "";
       from = at + 1;
+      if (line.length <= MAX_LINE && before === "") whole.push(line);
+      else {
+        flush();
+        lastPieces(line, lines);
+      }
     }
-    pending = cutLong(pending + text.slice(from), lines);
+    flush();
+    pending = firstPieces(pending + text.slice(from), lines);
     return lines;
   }
 
-  function emit(line: string, lines: string[]): void {
-    lines.push(mask(cutLong(line, lines)));
+  /** Gives off a piece as soon as everything is there that may belong to a value which begins in it. */
+  function firstPieces(text: string, lines: string[]): string {
+    let rest = text;
+    while (rest.length > MAX_LINE + masker.reach) rest = piece(rest, lines);
+    return rest;
   }
 
-  function cutLong(text: string, lines: string[]): string {
+  /** The rest of a long line, whose end is known. */
+  function lastPieces(text: string, lines: string[]): void {
     let rest = text;
-    while (rest.length > MAX_LINE + carry) {
-      const at = safeCut(rest, mask, carry);
-      lines.push(mask(rest.slice(0, at)));
-      rest = rest.slice(at);
-    }
+    while (rest.length > MAX_LINE) rest = piece(rest, lines);
+    lines.push(masker.piece(rest, { before, after: "" }));
+    before = "";
+  }
+
+  function piece(text: string, lines: string[]): string {
+    const at = notInsidePair(text, MAX_LINE);
+    const given = text.slice(0, at);
+    const rest = text.slice(at);
+    lines.push(masker.piece(given, { before, after: rest.slice(0, masker.reach) }));
+    before = given;
     return rest;
   }
 
@@ -51,27 +64,11 @@ export function createLineSplitter(mask: Mask, carry: number): { push(chunk: Uin
     push: (chunk) => take(decoder.decode(chunk, { stream: true })),
     end() {
       const lines = take(decoder.decode());
-      if (pending !== "") lines.push(mask(pending));
+      if (pending !== "") lastPieces(pending, lines);
       pending = "";
       return lines;
     },
   };
-}
-
-/**
- * Where to cut a long line so that masking the two pieces gives what masking the whole gives: then no value spans the
- * cut. Tried are the limit and some places before it, far enough apart that one value spans one of them at most. A
- * line that is nothing but values there is cut at its present end.
- */
-function safeCut(text: string, mask: Mask, carry: number): number {
-  if (carry === 0) return notInsidePair(text, MAX_LINE);
-  const whole = mask(text);
-  for (let tried = 0; tried < CUTS_TRIED; tried++) {
-    const at = notInsidePair(text, MAX_LINE - tried * carry);
-    if (at <= 0) break;
-    if (mask(text.slice(0, at)) + mask(text.slice(at)) === whole) return at;
-  }
-  return text.length;
 }
 
 function notInsidePair(text: string, at: number): number {

@@ -1,7 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { LongshoreError } from "../../../engine/errors.ts";
 import type { RuntimeLine } from "../../../engine/ports/runtime.ts";
-import { parseLogLine } from "./log-file.ts";
+import { createLogParser } from "./log-file.ts";
 import { errorCode, isAbsent } from "./records.ts";
 
 const CHUNK_BYTES = 256 * 1024;
@@ -12,8 +12,8 @@ const SHORTAGES = ["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"];
 
 /** Reads an attempt's log as it grows; several may read one file at their own pace. */
 export interface LogReader {
-  /** The whole lines that were written since the last call, without those up to `after`. */
-  more(): AsyncIterable<RuntimeLine>;
+  /** The whole lines that were written since the last call, in batches, without those up to `after`. */
+  more(): AsyncIterable<RuntimeLine[]>;
   close(): Promise<void>;
 }
 
@@ -26,6 +26,7 @@ export async function openLogReader(path: string, after: number): Promise<LogRea
   const file = await reading(() => opened(path));
   if (file === undefined) return undefined;
   const chunk = Buffer.alloc(CHUNK_BYTES);
+  const parse = createLogParser();
   /** What was read of the line that has no end yet: joined once, when the end is there. */
   let pieces: Buffer[] = [];
   let position = 0;
@@ -33,21 +34,27 @@ export async function openLogReader(path: string, after: number): Promise<LogRea
   /** Of the line before; what has none before it is as old as the file. */
   let time = await reading(async () => (await file.stat()).birthtime.toISOString());
 
-  function* linesOf(bytes: Buffer): Generator<RuntimeLine> {
-    let from = 0;
-    for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, from)) {
-      n += 1;
-      if (n > after) {
-        const raw = Buffer.concat([...pieces, bytes.subarray(from, at)]).toString("utf8");
-        const line: RuntimeLine = parseLogLine(n, raw) ?? { n, time, stream: "system", text: DAMAGED };
-        time = line.time;
-        yield line;
-      }
+  function linesOf(bytes: Buffer): RuntimeLine[] {
+    const lines: RuntimeLine[] = [];
+    const end = bytes.lastIndexOf(NEWLINE) + 1;
+    if (end > 0) {
+      const whole = bytes.subarray(0, end);
+      const text = (pieces.length === 0 ? whole : Buffer.concat([...pieces, whole])).toString("utf8");
       pieces = [];
-      from = at + 1;
+      let from = 0;
+      for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", from)) {
+        n += 1;
+        if (n > after) {
+          const line = parse(n, text.slice(from, at)) ?? { n, time, stream: "system", text: DAMAGED };
+          time = line.time;
+          lines.push(line);
+        }
+        from = at + 1;
+      }
     }
     // A copy: the chunk is read into again.
-    if (from < bytes.length) pieces.push(Buffer.from(bytes.subarray(from)));
+    if (end < bytes.length) pieces.push(Buffer.from(bytes.subarray(end)));
+    return lines;
   }
 
   return {
@@ -56,8 +63,8 @@ export async function openLogReader(path: string, after: number): Promise<LogRea
         const { bytesRead } = await reading(() => file.read(chunk, 0, CHUNK_BYTES, position));
         if (bytesRead === 0) return;
         position += bytesRead;
-        // Whole before it is yielded: a consumer that stops in between must not lose the rest of the chunk.
-        yield* [...linesOf(chunk.subarray(0, bytesRead))];
+        const lines = linesOf(chunk.subarray(0, bytesRead));
+        if (lines.length > 0) yield lines;
       }
     },
     close: async () => await file.close(),

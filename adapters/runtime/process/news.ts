@@ -17,12 +17,12 @@ export interface News {
    * @throws the signal's reason; LongshoreError RUNTIME_UNAVAILABLE when the adapter is disposed of.
    */
   until<T>(subject: Subject, look: () => Promise<T | undefined>): Promise<T>;
-  /** The lines as they come, until the attempt has ended and the last one is out. */
+  /** The lines as they come, in batches, until the attempt has ended and the last one is out. */
   follow(
     reader: LogReader,
     at: { name: string; log: string; records: string; signal: AbortSignal | undefined },
     hasEnded: () => Promise<boolean>,
-  ): AsyncGenerator<RuntimeLine>;
+  ): AsyncGenerator<RuntimeLine[]>;
   /** @throws LongshoreError RUNTIME_UNAVAILABLE after `close`. */
   checkOpen(): void;
   close(): void;
@@ -73,9 +73,9 @@ export function createNews(changes: Changes): News {
       for (;;) {
         // Asked before the reading: the record comes after the last line, so a reading after it has everything.
         const last = await hasEnded();
-        for await (const line of reader.more()) {
+        for await (const lines of reader.more()) {
           news.check();
-          yield line;
+          yield lines;
         }
         news.check();
         if (last) return;

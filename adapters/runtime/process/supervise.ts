@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { createMasker } from "../../../engine/masking.ts";
+import { createLineMasker } from "../../../engine/masking.ts";
 import { type Leader, startLeader } from "./leader.ts";
 import { type LogFile, openLogFile } from "./log-file.ts";
-import { carryOf, createLineSplitter } from "./log-lines.ts";
+import { createLineSplitter } from "./log-lines.ts";
 import { identify, killAll, markers } from "./processes.ts";
 import {
   type CancelRequest,
@@ -37,7 +37,7 @@ export interface Life {
 /** Runs the command of a claimed attempt to its end, whatever happens to Longshore. */
 export function supervise(directory: string, order: Order, jobUmask: number): Life {
   const started = Promise.withResolvers<void>();
-  const mask = createMasker(order.maskValues);
+  const masker = createLineMasker(order.maskValues);
   let leader: Leader | undefined;
 
   const request = (): CancelRequest | undefined => readRecord<CancelRequest>(join(directory, FILES.cancel));
@@ -56,7 +56,7 @@ export function supervise(directory: string, order: Order, jobUmask: number): Li
       try {
         child = await startLeader(order, startDirectory(directory, order), jobUmask);
       } catch (error) {
-        return await end(log, { cancelled: false, startedAt: null, ...refusalOf(error, order, mask) });
+        return await end(log, { cancelled: false, startedAt: null, ...refusalOf(error, order, masker.text) });
       }
       leader = child;
       await follow(child, log);
@@ -91,9 +91,8 @@ export function supervise(directory: string, order: Order, jobUmask: number): Li
   /** Writes the streams' lines; the function that it gives resolves when both have given everything. */
   function drain(child: Leader, log: LogFile): () => Promise<void> {
     const closed = once(child.process, "close");
-    const carry = carryOf(order.maskValues);
     const ends = (["stdout", "stderr"] as const).map((name) => {
-      const splitter = createLineSplitter(mask, carry);
+      const splitter = createLineSplitter(masker);
       child.process[name].on("data", (chunk: Buffer) => log.append(name, splitter.push(chunk)));
       return () => log.append(name, splitter.end());
     });

@@ -122,11 +122,10 @@ export function createStubRuntime(options: StubRuntimeOptions): RuntimeAdapter {
       if (life === undefined) return;
       for (let next = after; ; ) {
         const ended = life.status().phase === "exited";
-        for (; next < life.lines.length; next++) {
-          signal?.throwIfAborted();
-          const line = life.lines[next];
-          if (line !== undefined) yield line;
-        }
+        signal?.throwIfAborted();
+        const lines = life.lines.slice(next);
+        next += lines.length;
+        if (lines.length > 0) yield lines;
         if (ended || !follow) return;
         // A line that came while the consumer had the one before is there already, and nobody will tell of it again.
         if (life.status().phase !== "exited" && next >= life.lines.length) await changeOf(life, signal);

@@ -137,9 +137,9 @@ describe("finalize", () => {
     const task = await ended({}, { STUB_LINES: "3" });
     const { logs } = world.runtime;
     world.runtime.logs = async function* (ref, options) {
-      for await (const line of logs(ref, options)) {
-        yield line;
-        if (line.n === 2) throw new LongshoreError("RUNTIME_UNAVAILABLE", "stub: away");
+      for await (const lines of logs(ref, options)) {
+        yield lines.slice(0, 2);
+        throw new LongshoreError("RUNTIME_UNAVAILABLE", "stub: away");
       }
     };
     await expect(finalizeAttempt(world.ctx, task)).rejects.toMatchObject({ code: "RUNTIME_UNAVAILABLE" });
@@ -147,7 +147,7 @@ describe("finalize", () => {
     expect(await world.ctx.objects.head(logObject(task.jobId, 1))).toBeUndefined();
     world.runtime.logs = logs;
     await finalizeAttempt(world.ctx, task);
-    expect(await Array.fromAsync(readLogs(world.ctx, (await lifeOf(world, task.jobId)).job))).toHaveLength(3);
+    expect((await Array.fromAsync(readLogs(world.ctx, (await lifeOf(world, task.jobId)).job))).flat()).toHaveLength(3);
   });
 
   test("of another attempt or no job does nothing", async () => {
@@ -318,7 +318,7 @@ describe("a log", () => {
   function wrote(texts: string[]): void {
     world.runtime.logs = async function* () {
       for (const [n, text] of texts.entries()) {
-        yield { n: n + 1, time: "2026-03-04T05:06:08.000Z", stream: "stdout", text } satisfies RuntimeLine;
+        yield [{ n: n + 1, time: "2026-03-04T05:06:08.000Z", stream: "stdout", text } satisfies RuntimeLine];
       }
     };
   }
@@ -327,7 +327,7 @@ describe("a log", () => {
     wrote(texts);
     await finalizeAttempt(world.ctx, task);
     const { job } = await lifeOf(world, task.jobId);
-    const lines = await Array.fromAsync(readLogs(world.ctx, job));
+    const lines = (await Array.fromAsync(readLogs(world.ctx, job))).flat();
     const collected = (await eventsOf(world, task.jobId)).find(({ type }) => type === "LOGS_COLLECTED")?.data;
     return { lines, collected, jobId: task.jobId };
   }
@@ -400,7 +400,7 @@ describe("a log", () => {
     const texts = ["password=hunter2-hunter2;", Buffer.from("hunter2-hunter2").toString("base64")];
     const task = await launched(world, spec);
     wrote(texts);
-    const live = await Array.fromAsync(readLogs(world.ctx, (await lifeOf(world, task.jobId)).job));
+    const live = (await Array.fromAsync(readLogs(world.ctx, (await lifeOf(world, task.jobId)).job))).flat();
     expect(live[0]?.text).toBe("password=***REDACTED***;");
     expect(live[1]?.text).not.toBe(texts[1]);
     await finalizeAttempt(world.ctx, { ...task, failure: "lost" });
@@ -408,7 +408,7 @@ describe("a log", () => {
     const bytes = Buffer.concat(object === undefined ? [] : await Array.fromAsync(object.body)).toString();
     expect(bytes).not.toContain("hunter2");
     expect(bytes).not.toContain(Buffer.from("hunter2-hunter2").toString("base64").slice(0, 12));
-    const after = await Array.fromAsync(readLogs(world.ctx, (await lifeOf(world, task.jobId)).job));
+    const after = (await Array.fromAsync(readLogs(world.ctx, (await lifeOf(world, task.jobId)).job))).flat();
     expect(after).toEqual(live);
   });
 });

@@ -327,21 +327,17 @@ describe("a second run of an attempt", () => {
     const ref = (await lifeOf(world, task.jobId)).attempt?.externalRef ?? "";
     // What a runtime such as Docker keeps is raw.
     world.runtime.logs = async function* () {
-      yield {
-        n: 1,
-        time: new Date(world.ledger.nowMs).toISOString(),
-        stream: "stdout",
-        text: "I was given the-first-value",
-      };
+      const time = new Date(world.ledger.nowMs).toISOString();
+      yield [{ n: 1, time, stream: "stdout", text: "I was given the-first-value" }];
     };
     world.secrets.set("token", "the-second-value");
     await launchAttempt(world.ctx, { ...task, token: "second" });
     expect(ref).not.toBe("");
-    const live = await Array.fromAsync(readLogs(world.ctx, (await lifeOf(world, task.jobId)).job));
+    const live = (await Array.fromAsync(readLogs(world.ctx, (await lifeOf(world, task.jobId)).job))).flat();
     expect(live.map(({ text }) => text)).toEqual(["I was given ***REDACTED***"]);
     await stopAttempt(world.ctx, task.jobId, 1);
     await finalizeAttempt(world.ctx, task);
-    const stored = await Array.fromAsync(readLogs(world.ctx, (await lifeOf(world, task.jobId)).job));
+    const stored = (await Array.fromAsync(readLogs(world.ctx, (await lifeOf(world, task.jobId)).job))).flat();
     expect(stored.map(({ text }) => text)).toEqual(["I was given ***REDACTED***"]);
   });
 });
@@ -582,7 +578,7 @@ test("log lines are numbered on over an attempt that never began", async () => {
   await runExecutions(world);
   const { job } = await lifeOf(world, jobId);
   expect(job).toMatchObject({ status: "SUCCEEDED", attempt: 3 });
-  const lines = await Array.fromAsync(readLogs(world.ctx, job));
+  const lines = (await Array.fromAsync(readLogs(world.ctx, job))).flat();
   expect(lines.map(({ seq, attempt, text }) => [seq, attempt, text])).toEqual([
     [1, 1, "hello"],
     [2, 3, "hello"],

@@ -61,9 +61,9 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
   {
     name: "cleaned-before-the-verdict",
     breaks: "the resource is removed before its logs and its verdict are durable",
-    search: "const logs = await collectLogs(ctx, { job, attempt }, spec.logs.maxBytes);",
+    search: "const { tail, ...logs } = await collectLogs(ctx, { job, attempt }, spec.logs.maxBytes);",
     replace:
-      "if (attempt.externalRef !== null) await ctx.runtimes.get(job.runtime).cleanup(attempt.externalRef);\n  const logs = await collectLogs(ctx, { job, attempt }, spec.logs.maxBytes);",
+      "if (attempt.externalRef !== null) await ctx.runtimes.get(job.runtime).cleanup(attempt.externalRef);\n  const { tail, ...logs } = await collectLogs(ctx, { job, attempt }, spec.logs.maxBytes);",
   },
   {
     name: "cleanup-recorded-but-not-done",

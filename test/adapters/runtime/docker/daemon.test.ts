@@ -105,7 +105,7 @@ describeWith("docker", "docker runtime when its engine goes away", () => {
     const waiting = adapter.wait(ref, never());
     let killed: Promise<void> | undefined;
     const reading = (async () => {
-      for await (const line of adapter.logs(ref, { follow: true })) if (line.n === 1) killed = daemon.end("SIGKILL");
+      for await (const [line] of adapter.logs(ref, { follow: true })) if (line?.n === 1) killed = daemon.end("SIGKILL");
     })();
     await expect(reading).rejects.toMatchObject({ code: "RUNTIME_UNAVAILABLE" });
     await killed;

@@ -56,7 +56,7 @@ describe("a log that comes from the engine", () => {
         response.writeHead(200);
         response.write(Buffer.concat([frame("one\n"), frame("two\n"), frame("three\n")]));
       };
-      for await (const line of adapter.logs(REF, { follow })) {
+      for await (const [line] of adapter.logs(REF, { follow })) {
         expect(line).toMatchObject({ n: 1, text: "one" });
         break;
       }

@@ -43,7 +43,7 @@ describeWith("disk", "the files of an attempt on a full disk", () => {
     log.close();
     const reader = await openLogReader(path, 0);
     if (reader === undefined) throw new Error("there is no log");
-    const lines = await Array.fromAsync(reader.more());
+    const lines = (await Array.fromAsync(reader.more())).flat();
     await reader.close();
     expect(lines.map(({ n, stream }) => [n, stream])).toEqual([
       [1, "stdout"],

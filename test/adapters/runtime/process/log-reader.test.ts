@@ -17,7 +17,7 @@ async function read(bytes: string | Uint8Array, after = 0): Promise<RuntimeLine[
   const reader = await openLogReader(path, after);
   if (reader === undefined) throw new Error("there is no log");
   try {
-    return await Array.fromAsync(reader.more());
+    return (await Array.fromAsync(reader.more())).flat();
   } finally {
     await reader.close();
   }
