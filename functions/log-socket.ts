@@ -1,0 +1,46 @@
+import { createLiveLogs } from "../engine/operations/live-log.ts";
+import { type Frame, type FrameLimits, framesOf } from "./frames.ts";
+import type { ApiEvent } from "./http.ts";
+import { logMessages, logQuery } from "./log-messages.ts";
+import { batchParam } from "./params.ts";
+import { jobOf } from "./query.ts";
+import { withHeartbeats } from "./sse.ts";
+import { progressOf, type StreamDeps } from "./stream.ts";
+
+/** What a WebSocket of a log has to say. */
+export interface LogFeed {
+  /** The frames to send, batch by batch, until the job has ended or the reader has gone. */
+  frames: AsyncGenerator<Frame[]>;
+  /**
+   * The seq up to which all that was asked for is in the batches given so far; undefined as long as it is not known where
+   * the reader begins. A feed that begins behind it goes on with nothing lost and nothing twice.
+   */
+  position(): number | undefined;
+}
+
+/**
+ * A log for a WebSocket: the messages of the log's server-sent events. A feed that is never read has nothing to close.
+ * `limits` are those of whatever carries the frames.
+ * @throws (from the handler) LongshoreError NOT_FOUND or VALIDATION.
+ */
+export function makeHandler(given: StreamDeps, limits: Omit<FrameLimits, "isBatched">) {
+  const deps = { ...given, live: given.live ?? createLiveLogs(given.ctx) };
+  return async (event: ApiEvent, signal: AbortSignal): Promise<LogFeed> => {
+    const job = await jobOf(deps.ctx, event);
+    const query = logQuery(event);
+    const frameLimits = { ...limits, isBatched: batchParam(event) };
+    let position: number | undefined;
+    const reader = {
+      job,
+      signal,
+      onRead(seq: number) {
+        position = seq;
+      },
+    };
+    async function* frames(): AsyncGenerator<Frame[]> {
+      const batches = withHeartbeats(logMessages(deps, reader, query), progressOf(deps, job));
+      for await (const messages of batches) yield framesOf(messages, frameLimits);
+    }
+    return { frames: frames(), position: () => position };
+  };
+}
