@@ -3,6 +3,7 @@ import { LongshoreError } from "../../../engine/errors.ts";
 import { readAttempts } from "../../../engine/ledger/read.ts";
 import { type AttemptOf, createLiveLogs, type LiveLogs } from "../../../engine/operations/live-log.ts";
 import { type LogLine, REST_UNREADABLE } from "../../../engine/operations/log-line.ts";
+import { createRandom } from "../../chaos/random.ts";
 import { type GrowingLog, growingLog } from "./growing-log.ts";
 import { launched, lifeOf, openWorld, type World } from "./world.ts";
 
@@ -236,18 +237,21 @@ describe("a log that is followed by many", () => {
 
   it("loses and doubles nothing when readers of every pace come and go at random", async () => {
     const seed = Math.floor(Math.random() * 2 ** 31);
-    const random = mulberry32(seed);
-    const readers: { from: number; one: ReturnType<typeof reader>; isSlow: boolean }[] = [];
+    const random = createRandom(seed);
+    const readers: { from: number; one: ReturnType<typeof reader>; isSlow: boolean; hasLeft: boolean }[] = [];
     for (let step = 0; step < 300; step++) {
-      const dice = random();
-      if (dice < 0.3) log.write(Math.ceil(random() * 400));
+      const dice = random.next();
+      if (dice < 0.3) log.write(random.int(1, 400));
       else if (dice < 0.45) {
-        const from = Math.floor(random() * (log.length + 50));
-        const isSlow = random() < 0.6;
-        readers.push({ from, isSlow, one: reader(from, { isSlow }) });
-      } else if (dice < 0.55) readers[Math.floor(random() * readers.length)]?.one.leave();
-      else for (const { one, isSlow } of readers) if (isSlow && random() < 0.3) one.give(1);
-      if (random() < 0.5) await new Promise((resolve) => setImmediate(resolve));
+        const from = random.int(0, log.length + 50);
+        const isSlow = random.chance(0.6);
+        readers.push({ from, isSlow, hasLeft: false, one: reader(from, { isSlow }) });
+      } else if (dice < 0.55 && readers.length > 0) {
+        const leaving = random.pick(readers);
+        leaving.hasLeft = true;
+        leaving.one.leave();
+      } else for (const { one, isSlow } of readers) if (isSlow && random.chance(0.3)) one.give(1);
+      if (random.chance(0.5)) await new Promise((resolve) => setImmediate(resolve));
       const { lines, bytes } = live.stats();
       expect(lines).toBeLessThanOrEqual(1000);
       expect(bytes).toBeLessThanOrEqual(4 * 1024 * 1024);
@@ -255,19 +259,10 @@ describe("a log that is followed by many", () => {
     for (const { one } of readers) one.free();
     log.end();
     await Promise.all(readers.map(({ one }) => one.done));
-    for (const [index, { from, one }] of readers.entries()) {
-      expect(one.seqs, `reader ${index} of seed ${seed}`).toEqual(range(from + 1, from + one.seqs.length));
+    for (const [index, { from, one, hasLeft }] of readers.entries()) {
+      const to = hasLeft ? from + one.seqs.length : Math.max(from, log.length);
+      expect(one.seqs, `reader ${index} of seed ${seed}`).toEqual(range(from + 1, to));
     }
     expect(log.opened.follows, `seed ${seed}`).toBeLessThan(readers.length);
   });
 });
-
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
