@@ -16,6 +16,8 @@ export interface LogFeed {
    * the reader begins. A feed that begins behind it goes on with nothing lost and nothing twice.
    */
   position(): number | undefined;
+  /** Whether the batches given so far are all: the job has ended, and they say so. */
+  isOver(): boolean;
 }
 
 /**
@@ -29,18 +31,28 @@ export function makeHandler(given: StreamDeps, limits: Omit<FrameLimits, "isBatc
     const job = await jobOf(deps.ctx, event);
     const query = logQuery(event);
     const frameLimits = { ...limits, isBatched: batchParam(event) };
-    let position: number | undefined;
+    /** How far the log was read; what was read may not have been given yet. */
+    let read: number | undefined;
+    let given: number | undefined;
+    let isOver = false;
     const reader = {
       job,
       signal,
       onRead(seq: number) {
-        position = seq;
+        read = seq;
+        // The first one is where the reader begins.
+        given ??= seq;
       },
     };
     async function* frames(): AsyncGenerator<Frame[]> {
       const batches = withHeartbeats(logMessages(deps, reader, query), progressOf(deps, job));
-      for await (const messages of batches) yield framesOf(messages, frameLimits);
+      for await (const messages of batches) {
+        isOver = messages.at(-1)?.event === "end";
+        // Behind a heartbeat something may have been read already.
+        if (messages.some(({ event }) => event === "log")) given = read;
+        yield framesOf(messages, frameLimits);
+      }
     }
-    return { frames: frames(), position: () => position };
+    return { frames: frames(), position: () => given, isOver: () => isOver };
   };
 }
