@@ -12,8 +12,8 @@ export interface LogFeed {
   /** The frames to send, batch by batch, until the job has ended or the reader has gone. */
   frames: AsyncGenerator<Frame[]>;
   /**
-   * The seq up to which all that was asked for is in the batches given so far; undefined as long as it is not known where
-   * the reader begins. A feed that begins behind it goes on with nothing lost and nothing twice.
+   * The seq up to which all that was asked for is in the batches before the present one; undefined as long as it is not
+   * known where the reader begins. A feed that begins behind it loses nothing.
    */
   position(): number | undefined;
   /** Whether the batches given so far are all: the job has ended, and they say so. */
@@ -31,9 +31,9 @@ export function makeHandler(given: StreamDeps, limits: Omit<FrameLimits, "isBatc
     const job = await jobOf(deps.ctx, event);
     const query = logQuery(event);
     const frameLimits = { ...limits, isBatched: batchParam(event) };
-    /** How far the log was read; what was read may not have been given yet. */
+    /** How far the log was read, and how far the reader has it. */
     let read: number | undefined;
-    let given: number | undefined;
+    let taken: number | undefined;
     let isOver = false;
     const reader = {
       job,
@@ -41,18 +41,19 @@ export function makeHandler(given: StreamDeps, limits: Omit<FrameLimits, "isBatc
       onRead(seq: number) {
         read = seq;
         // The first one is where the reader begins.
-        given ??= seq;
+        taken ??= seq;
       },
     };
     async function* frames(): AsyncGenerator<Frame[]> {
       const batches = withHeartbeats(logMessages(deps, reader, query), progressOf(deps, job));
       for await (const messages of batches) {
         isOver = messages.at(-1)?.event === "end";
-        // Behind a heartbeat something may have been read already.
-        if (messages.some(({ event }) => event === "log")) given = read;
+        // Behind a heartbeat something may have been read already that comes after it.
+        const upTo = messages.some(({ event }) => event === "log") ? read : undefined;
         yield framesOf(messages, frameLimits);
+        taken = upTo ?? taken;
       }
     }
-    return { frames: frames(), position: () => given, isOver: () => isOver };
+    return { frames: frames(), position: () => taken, isOver: () => isOver };
   };
 }

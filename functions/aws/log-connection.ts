@@ -35,6 +35,7 @@ export interface LogConnectionDeps {
 /** How often a connection is tried that is being opened: API Gateway lets nothing through before `$connect` has answered. */
 const OPENING_TRIES = 50;
 const OPENING_PAUSE_MS = 200;
+const ASKED: ReadonlySet<string> = new Set(["jobId", "tail", "since", "stream", "cursor", "lastEventId", "batch"]);
 const HEARTBEAT = JSON.stringify({ event: "heartbeat", data: {} });
 
 /**
@@ -102,22 +103,20 @@ async function tell(
 ): Promise<"gone" | "over" | Pick<FollowTask, "lastEventId">> {
   const signal = work.signal();
   const { frames, position, isOver } = await feed(requestOf(task), signal);
-  let sent = task.lastEventId;
+  const left = (lastId?: number) => {
+    const lastEventId = (lastId ?? position())?.toString() ?? task.lastEventId;
+    return lastEventId === undefined ? {} : { lastEventId };
+  };
   for await (const batch of frames) {
+    let lastId: number | undefined;
     for (const { text, id } of batch) {
-      if (signal.aborted) return from(sent);
+      if (signal.aborted) return left(lastId);
       if (!(await connections.post(task.connectionId, text))) return "gone";
-      if (id !== undefined) sent = String(id);
+      lastId = id ?? lastId;
     }
     if (isOver()) return "over";
-    // Of a batch that was sent whole also what was not asked for is behind the reader.
-    sent = position()?.toString() ?? sent;
   }
-  return from(sent);
-}
-
-function from(lastEventId: string | undefined): Pick<FollowTask, "lastEventId"> {
-  return lastEventId === undefined ? {} : { lastEventId };
+  return left();
 }
 
 /** Waits until a connection that is being opened takes something. */
@@ -129,8 +128,9 @@ async function isReached({ connections, work, pauseMs }: LogConnectionDeps, conn
   return false;
 }
 
+/** What is asked. A signature and a session's token are in the query too, and must not rest where a task waits. */
 function parametersOf(event: ConnectEvent): Record<string, string[]> {
-  const entries = Object.entries(event.multiValueQueryStringParameters ?? {});
+  const entries = Object.entries(event.multiValueQueryStringParameters ?? {}).filter(([name]) => ASKED.has(name));
   return Object.fromEntries(entries.map(([name, values]) => [name, values ?? []]));
 }
 

@@ -880,6 +880,10 @@ describe("the code of a function", () => {
     submit: { first: ["client-dynamodb", "client-kms"], later: [] },
     query: { first: ["client-dynamodb"], later: [] },
     stream: { first: ["client-dynamodb", "client-kms", "client-s3"], later: [] },
+    "log-socket": {
+      first: ["client-dynamodb", "client-kms", "client-s3"],
+      later: ["client-apigatewaymanagementapi", "client-lambda"],
+    },
     dispatch: {
       first: ["client-dynamodb", "client-kms", "client-sfn"],
       later: ["client-secrets-manager", "client-ssm"],
