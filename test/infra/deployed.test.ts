@@ -215,7 +215,7 @@ describeWith("aws", "a home in AWS", () => {
     await ended(aws, jobId);
     const server = await startConnectionsServer();
     try {
-      await home.configure({ LONGSHORE_LOG_STREAMS: server.endpoint });
+      await home.configure({ LONGSHORE_LOG_STREAMS: server.endpoint }, "LogSocket");
       const connection = openConnection();
       server.connections.set("c=", connection);
       const query = { jobId: [jobId], stream: ["stdout"] };
