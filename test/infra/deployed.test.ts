@@ -210,34 +210,6 @@ describeWith("aws", "a home in AWS", () => {
     expect(JSON.parse(metrics.at(-1) ?? "null")).toMatchObject({ OldestWaitingSeconds: 0, service: "lab" });
   });
 
-  it("tells a WebSocket of a log, by an invocation that the one of its opening has begun", async () => {
-    const { jobId } = await submit(aws, stubJob({ STUB_STDOUT: "one\ntwo", STUB_STDERR: "oops" }));
-    await ended(aws, jobId);
-    const server = await startConnectionsServer();
-    try {
-      await home.configure({ LONGSHORE_LOG_STREAMS: server.endpoint }, "LogSocket");
-      const connection = openConnection();
-      server.connections.set("c=", connection);
-      const query = { jobId: [jobId], stream: ["stdout"] };
-      const requestContext = { routeKey: "$connect", connectionId: "c=" };
-      const opened = { headers: {}, queryStringParameters: { jobId }, multiValueQueryStringParameters: query };
-      expect(await invoke("LogSocket", { ...opened, requestContext })).toMatchObject({ statusCode: 200 });
-      await vi.waitFor(() => expect(connection.isEnded).toBe(true), WAIT);
-      const said = connection.texts.map((text) => JSON.parse(text));
-      expect(said.map(({ event, data }) => [event, data.text ?? data.status])).toEqual([
-        ["heartbeat", undefined],
-        ["log", "one"],
-        ["log", "two"],
-        ["end", "SUCCEEDED"],
-      ]);
-      const unknown = { jobId: ["job_00000000000000000000000000"] };
-      const refused = { ...opened, multiValueQueryStringParameters: unknown, requestContext };
-      expect(await invoke("LogSocket", refused)).toMatchObject({ statusCode: 404 });
-    } finally {
-      await server.close();
-    }
-  });
-
   describe("with a cluster of its own", () => ecsLives({ home: () => home, aws, invoke }));
 
   it("has called, for each function, nothing that the function's role does not allow", async () => {
@@ -265,6 +237,34 @@ describeWith("aws", "a home in AWS", () => {
       expect(events.map(essence)).toEqual((await cleanedUp(here, reference)).map(essence));
       const texts = (await logsOf(aws, jobId)).map(({ text }) => text).sort();
       expect(texts).toEqual(["one", "oops", "two"]);
+    });
+
+    it("tells a WebSocket of a log, by an invocation that the one of its opening has begun", async () => {
+      const { jobId } = await submit(aws, DOCKER.talk(0));
+      await ended(aws, jobId);
+      const server = await startConnectionsServer();
+      try {
+        await home.configure({ LONGSHORE_LOG_STREAMS: server.endpoint }, "LogSocket");
+        const connection = openConnection();
+        server.connections.set("c=", connection);
+        const query = { jobId: [jobId], stream: ["stdout"] };
+        const requestContext = { routeKey: "$connect", connectionId: "c=" };
+        const opened = { headers: {}, queryStringParameters: { jobId }, multiValueQueryStringParameters: query };
+        expect(await invoke("LogSocket", { ...opened, requestContext })).toMatchObject({ statusCode: 200 });
+        await vi.waitFor(() => expect(connection.isEnded).toBe(true), WAIT);
+        const said = connection.texts.map((text) => JSON.parse(text));
+        expect(said.map(({ event, data }) => [event, data.text ?? data.status])).toEqual([
+          ["heartbeat", undefined],
+          ["log", "one"],
+          ["log", "two"],
+          ["end", "SUCCEEDED"],
+        ]);
+        const unknown = { jobId: ["job_00000000000000000000000000"] };
+        const refused = { ...opened, multiValueQueryStringParameters: unknown, requestContext };
+        expect(await invoke("LogSocket", refused)).toMatchObject({ statusCode: 404 });
+      } finally {
+        await server.close();
+      }
     });
 
     it("stops a container that runs, and only then says so", async () => {
