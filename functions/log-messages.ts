@@ -49,6 +49,8 @@ export async function* logMessages(
         after = seq;
       });
       for await (const lines of selectLines(there, query)) yield lines.map(messageOf);
+      // Who is cut off before the next line comes back behind this one, and not at a tail that is another by then.
+      yield [{ id: after, event: "heartbeat", data: {} }];
     }
     onRead(after);
     const changed = () => subscription.next(signal);

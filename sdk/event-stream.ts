@@ -12,8 +12,8 @@ export function eventStream(transport: Transport): Connect {
     try {
       const response = await watch(
         transport.send("GET", path, {
-          query: { ...query, ...(last > 0 ? {} : start), follow: true },
-          headers: { accept: "text/event-stream", ...(last > 0 ? { "last-event-id": String(last) } : {}) },
+          query: { ...query, ...(last === undefined ? start : {}), follow: true },
+          headers: { accept: "text/event-stream", ...(last === undefined ? {} : { "last-event-id": String(last) }) },
           signal: AbortSignal.any(signals),
           // A stream's own failures are counted by whoever follows it.
           repeatable: false,

@@ -36,7 +36,7 @@ export async function* follow<T>(
   options: FollowOptions,
 ): AsyncGenerator<T, void> {
   const { signal, idleMs = IDLE_MS } = options;
-  let last = options.after ?? 0;
+  let last = options.after || undefined;
   let failures = 0;
   for (;;) {
     try {
@@ -48,10 +48,12 @@ export async function* follow<T>(
         if (message.event === "heartbeat") {
           options.onHeartbeat?.(message.data as Heartbeat);
           failures = 0;
+          // Where a tail ends, though nothing of it may have been asked for.
+          if (message.id !== undefined) last = Math.max(last ?? 0, numberOf(message));
         }
         if (message.event !== stream.event) continue;
         const seq = numberOf(message);
-        if (seq <= last) continue;
+        if (seq <= (last ?? 0)) continue;
         // Only what was understood is progress: a server that sends nothing but garbage must not keep this going.
         failures = 0;
         last = seq;
@@ -72,8 +74,8 @@ export async function* follow<T>(
 }
 
 function numberOf(message: StreamMessage): number {
-  const seq = Number(message.id);
-  if (!message.id || !Number.isSafeInteger(seq) || seq < 1) throw new ConnectionError("the stream holds no numbers");
+  const seq = Number(message.id === "" ? Number.NaN : message.id);
+  if (!Number.isSafeInteger(seq) || seq < 0) throw new ConnectionError("the stream holds no numbers");
   return seq;
 }
 

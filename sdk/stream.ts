@@ -9,11 +9,11 @@ export interface Stream {
   query: Query;
   /** The part of the query that says where to begin; it is left out once `last` says it. */
   start: Query;
-  /** The number of the last item that was received; 0 for none. */
-  last: number;
+  /** The number behind which to go on, once a connection has told one. */
+  last: number | undefined;
 }
 
-/** One message of a stream, whatever carries it; of a heartbeat and an end `id` is undefined. */
+/** One message of a stream, whatever carries it; an end has no `id`, and few heartbeats have one. */
 export interface StreamMessage {
   id: string | number | undefined;
   event: string;

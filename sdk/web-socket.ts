@@ -62,12 +62,12 @@ export function webSocket(transport: Transport, jobId: string, Socket: WebSocket
 }
 
 function queryOf({ query, start, last }: Stream): Stream["query"] {
-  return { ...query, ...(last > 0 ? { lastEventId: last } : start), batch: true };
+  return { ...query, ...(last === undefined ? start : { lastEventId: last }), batch: true };
 }
 
 /** A program is not told why a WebSocket was refused: the same question by a plain request tells. */
 async function refusalOf(transport: Transport, { path, query, start, last }: Stream, signal: AbortSignal) {
-  const asked = { ...query, ...(last > 0 ? { cursor: last } : start), limit: 1 };
+  const asked = { ...query, ...(last === undefined ? start : { cursor: last }), limit: 1 };
   await transport.json("GET", path, { query: asked, signal });
   return new ConnectionError("the WebSocket was refused");
 }

@@ -20,7 +20,7 @@ export interface GrowingLog {
 
 const BATCH = 100;
 
-export const lineOf = (n: number, text = `line ${n}`): RuntimeLine => ({
+const lineOf = (n: number, text = `line ${n}`): RuntimeLine => ({
   n,
   time: "2026-03-04T05:06:08.000Z",
   stream: n % 3 === 0 ? "stderr" : "stdout",
