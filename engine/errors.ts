@@ -23,6 +23,7 @@ export const PROTOCOL_CODES = [
   "FORBIDDEN",
   "METHOD_NOT_ALLOWED",
   "UNSUPPORTED_MEDIA_TYPE",
+  "UPGRADE_REQUIRED",
   "UNAVAILABLE",
   "INTERNAL",
 ] as const;
@@ -51,6 +52,7 @@ export const ERRORS: Readonly<Record<ErrorCode, { http: number; retryable: boole
   FORBIDDEN: { http: 403, retryable: false, title: "Forbidden" },
   METHOD_NOT_ALLOWED: { http: 405, retryable: false, title: "Method not allowed" },
   UNSUPPORTED_MEDIA_TYPE: { http: 415, retryable: false, title: "Unsupported media type" },
+  UPGRADE_REQUIRED: { http: 426, retryable: false, title: "Upgrade required" },
   UNAVAILABLE: { http: 503, retryable: true, title: "Unavailable" },
   INTERNAL: { http: 500, retryable: true, title: "Internal error" },
 };

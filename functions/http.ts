@@ -36,6 +36,7 @@ export function problem(thrown: unknown, instance: string, logger: Logger): ApiR
   };
   const headers: Record<string, string> = { "Content-Type": "application/problem+json" };
   if (error.retryAfterSeconds !== undefined) headers["Retry-After"] = String(error.retryAfterSeconds);
+  if (error.code === "UPGRADE_REQUIRED") headers.Upgrade = "websocket";
   return { statusCode: http, headers, body: JSON.stringify(body) };
 }
 

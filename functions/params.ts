@@ -117,12 +117,24 @@ export function lastEventId(text: string | undefined): number | undefined {
  * @throws LongshoreError VALIDATION.
  */
 export function dryRunParam(event: ApiEvent): boolean {
-  const given = repeated(event, "dryRun");
+  return flag(event, "dryRun");
+}
+
+/**
+ * Whether a WebSocket may carry several messages in a frame.
+ * @throws LongshoreError VALIDATION.
+ */
+export function batchParam(event: ApiEvent): boolean {
+  return flag(event, "batch");
+}
+
+function flag(event: ApiEvent, name: string): boolean {
+  const given = repeated(event, name);
   const isTrue = given.every((value) => ["true", "1", ""].includes(value));
   const isFalse = given.every((value) => ["false", "0"].includes(value));
   if (isTrue !== isFalse) return isTrue;
   if (given.length === 0) return false;
-  throw invalidParam("dryRun", "invalid_value", "must be true or false");
+  throw invalidParam(name, "invalid_value", "must be true or false");
 }
 
 /**

@@ -40,6 +40,7 @@ export function makeHandler(ctx: EngineContext) {
     { method: "GET", path: "/v1/jobs/{id}", handler: (event: ApiEvent) => show(ctx, event) },
     { method: "GET", path: "/v1/jobs/{id}/events", handler: (event: ApiEvent) => events(ctx, event) },
     { method: "GET", path: "/v1/jobs/{id}/logs", handler: (event: ApiEvent) => logs(ctx, event) },
+    { method: "GET", path: "/v1/jobs/{id}/logs/stream", handler: (event: ApiEvent) => plainCall(ctx, event) },
     { method: "GET", path: "/v1/jobs/{id}/cost", handler: (event: ApiEvent) => cost(ctx, event) },
     { method: "GET", path: "/v1/dead-letters", handler: (event: ApiEvent) => deadLetters(ctx, event) },
     { method: "GET", path: "/v1/dead-letters/{id}", handler: (event: ApiEvent) => deadLetter(ctx, event) },
@@ -109,6 +110,13 @@ async function logs(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
     }
   }
   return json(200, { items, nextCursor: null });
+}
+
+/** Who comes to the WebSocket of a log by a plain call. */
+async function plainCall(ctx: EngineContext, event: ApiEvent): Promise<never> {
+  await jobOf(ctx, event);
+  const where = "a home in AWS has it at the stack's output LogStreamUrl";
+  throw new LongshoreError("UPGRADE_REQUIRED", `this is a WebSocket, which a plain request cannot read; ${where}`);
 }
 
 /** The seq after which a log query begins to read. */

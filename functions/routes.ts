@@ -8,6 +8,7 @@ export const ROUTES = [
   ["POST", "/v1/jobs/{id}/retry"],
   ["GET", "/v1/jobs/{id}/events"],
   ["GET", "/v1/jobs/{id}/logs"],
+  ["GET", "/v1/jobs/{id}/logs/stream"],
   ["GET", "/v1/jobs/{id}/cost"],
   ["GET", "/v1/dead-letters"],
   ["GET", "/v1/dead-letters/{id}"],

@@ -24,14 +24,14 @@ export function formatSse({ id, event, data }: SseMessage): string {
 }
 
 /**
- * The messages of a stream with heartbeats in its silences. A heartbeat carries the progress of a pull where there is
+ * The messages of a stream, batch by batch, with heartbeats in its silences. A heartbeat carries the progress of a pull where there is
  * new progress, else `{}`. Between two of them no timer but the next one's is set: most streams have nothing to tell.
  */
 export async function* withHeartbeats(
-  messages: AsyncIterable<SseMessage>,
+  batches: AsyncIterable<SseMessage[]>,
   progress: Progress,
-): AsyncGenerator<SseMessage> {
-  const iterator = messages[Symbol.asyncIterator]();
+): AsyncGenerator<SseMessage[]> {
+  const iterator = batches[Symbol.asyncIterator]();
   let next = iterator.next();
   let news = progress.latest() !== null;
   let wake = (): void => undefined;
@@ -59,7 +59,7 @@ export async function* withHeartbeats(
         if (isOver && now < silentAt) continue;
         silentAt = now + HEARTBEAT_MS;
         progressAt = now + PROGRESS_MS;
-        yield { event: "heartbeat", data: data ?? {} };
+        yield [{ event: "heartbeat", data: data ?? {} }];
         continue;
       }
       if (result.done) return;

@@ -2,14 +2,15 @@ import type { EngineContext } from "../engine/context.ts";
 import type { JobId } from "../engine/ids.ts";
 import { readEvents, readJob } from "../engine/ledger/read.ts";
 import type { JobRecord } from "../engine/ledger/records.ts";
-import { describeEvent, describeWholeJob } from "../engine/operations/describe.ts";
+import { describeEvent } from "../engine/operations/describe.ts";
+import { createLiveLogs, type LiveLogs } from "../engine/operations/live-log.ts";
 import type { LogLine } from "../engine/operations/log-line.ts";
-import { followLogs, readLogs } from "../engine/operations/read-logs.ts";
 import { isTerminal, TERMINAL_STATUSES } from "../engine/states.ts";
 import { type ApiEvent, header, instanceOf, problem } from "./http.ts";
-import { eventParams, type LogParams, lastEventId, logParams } from "./params.ts";
-import { askedLines, firstSeq, jobOf, selectLines } from "./query.ts";
-import { formatSse, type SseMessage, withHeartbeats } from "./sse.ts";
+import { endMessage, logMessages, logQuery } from "./log-messages.ts";
+import { eventParams, lastEventId } from "./params.ts";
+import { askedLines, jobOf } from "./query.ts";
+import { formatSse, type Progress, type SseMessage, withHeartbeats } from "./sse.ts";
 
 /** An answer whose body comes bit by bit. */
 export interface StreamResult {
@@ -31,6 +32,8 @@ export interface StreamDeps {
   progressOf(jobId: JobId): object | null;
   /** Calls `wake` when that has changed; returns the function that ends it. */
   onProgress(jobId: JobId, wake: () => void): () => void;
+  /** The logs that are followed; given where several handlers share them, default: of this handler's own. */
+  live?: LiveLogs;
 }
 
 const SSE_HEADERS = {
@@ -48,7 +51,8 @@ export function wantsStream(event: ApiEvent): boolean {
 }
 
 /** Events and logs as server-sent events, and logs as text. `signal` aborts when the reader has gone. */
-export function makeHandler(deps: StreamDeps) {
+export function makeHandler(given: StreamDeps) {
+  const deps = { ...given, live: given.live ?? createLiveLogs(given.ctx) };
   return async (event: ApiEvent, signal: AbortSignal): Promise<StreamResult> => {
     try {
       const request = { job: await jobOf(deps.ctx, event), event, signal };
@@ -90,20 +94,20 @@ async function* eventMessages(
   { ctx, changes }: StreamDeps,
   { job: { jobId }, signal }: Request,
   from: number,
-): AsyncGenerator<SseMessage> {
+): AsyncGenerator<SseMessage[]> {
   const subscription = changes.subscribe(jobId);
   try {
     for (let after = from; !signal.aborted; ) {
       const job = await readJob(ctx.ledger, jobId);
       if (job === undefined) return;
       const events = await readEvents(ctx.ledger, jobId, { after, limit: PAGE });
-      for (const event of events) {
-        after = event.seq;
-        yield { id: event.seq, event: "event", data: describeEvent(event) };
-        if (isTerminalEvent(event.type)) return yield* end(ctx, jobId);
-      }
+      const last = events.findIndex(({ type }) => isTerminalEvent(type)) + 1;
+      const told = last > 0 ? events.slice(0, last) : events;
+      after = told.at(-1)?.seq ?? after;
+      if (told.length > 0) yield told.map((event) => ({ id: event.seq, event: "event", data: describeEvent(event) }));
+      if (last > 0) return yield [await endMessage(ctx, jobId)];
       if (events.length === PAGE) continue;
-      if (isTerminal(job.status)) return yield* end(ctx, jobId);
+      if (isTerminal(job.status)) return yield [await endMessage(ctx, jobId)];
       await subscription.next(signal);
     }
   } finally {
@@ -115,56 +119,15 @@ function isTerminalEvent(type: string): boolean {
   return (TERMINAL_STATUSES as readonly string[]).includes(type);
 }
 
-async function* end(ctx: EngineContext, jobId: JobId): AsyncGenerator<SseMessage> {
-  const job = await readJob(ctx.ledger, jobId);
-  yield { event: "end", data: job === undefined ? {} : await describeWholeJob(ctx, job) };
+function streamLogs(deps: Required<StreamDeps>, { job, event, signal }: Request): StreamResult {
+  return sse(deps, job, logMessages(deps, { job, signal }, logQuery(event)));
 }
 
-function streamLogs(deps: StreamDeps, request: Request): StreamResult {
-  return sse(deps, request.job, logMessages(deps, request, logQuery(request.event)));
-}
-
-/** What is asked of the log, checked before the answer begins; `resumed`: the last line that the reader has. */
-function logQuery(event: ApiEvent): LogParams & { resumed?: number } {
-  const resumed = lastEventId(header(event, "last-event-id"));
-  return resumed === undefined ? logParams(event) : { ...logParams(event), resumed };
-}
-
-async function* logMessages(
-  deps: StreamDeps,
-  { job, signal }: Request,
-  params: LogParams & { resumed?: number },
-): AsyncGenerator<SseMessage> {
-  const { tail, resumed, ...rest } = params;
-  const subscription = deps.changes.subscribe(job.jobId);
-  let after = resumed ?? firstSeq(params);
-  try {
-    // A reader that comes back gets what follows its last line; a new one may ask for the end of what is there.
-    if (resumed === undefined && tail !== undefined) {
-      // What was left out is not followed either: `tail=0` means only what comes from now on.
-      const there = noted(readLogs(deps.ctx, job, { after, signal }), (seq) => {
-        after = seq;
-      });
-      for await (const lines of selectLines(there, params)) yield* lines.map(message);
-    }
-    const lines = followLogs(deps.ctx, job, { after, signal, changed: () => subscription.next(signal) });
-    for await (const batch of selectLines(lines, rest)) yield* batch.map(message);
-    if (!signal.aborted) yield* end(deps.ctx, job.jobId);
-  } finally {
-    subscription.end();
-  }
-}
-
-function message(line: LogLine): SseMessage {
-  return { id: line.seq, event: "log", data: line };
-}
-
-function logText(deps: StreamDeps, request: Request): StreamResult {
-  const { job, event, signal } = request;
-  const params = logQuery(event);
+function logText(deps: Required<StreamDeps>, { job, event, signal }: Request): StreamResult {
+  const query = logQuery(event);
   const body = follows(event)
-    ? followedText(logMessages(deps, request, params))
-    : text(askedLines(deps.ctx, job, { ...params, signal }));
+    ? followedText(logMessages(deps, { job, signal }, query))
+    : text(askedLines(deps.ctx, job, { ...query, signal }));
   return { statusCode: 200, headers: TEXT_HEADERS, body };
 }
 
@@ -172,30 +135,29 @@ async function* text(batches: AsyncIterable<LogLine[]>): AsyncGenerator<string> 
   for await (const lines of batches) yield lines.map((line) => `${line.text}\n`).join("");
 }
 
-async function* followedText(messages: AsyncIterable<SseMessage>): AsyncGenerator<string> {
-  for await (const { event, data } of messages) if (event === "log") yield `${(data as LogLine).text}\n`;
+async function* followedText(batches: AsyncIterable<SseMessage[]>): AsyncGenerator<string> {
+  for await (const messages of batches) {
+    const lines = messages.filter(({ event }) => event === "log").map(({ data }) => data as LogLine);
+    if (lines.length > 0) yield lines.map((line) => `${line.text}\n`).join("");
+  }
 }
 
-function sse(deps: StreamDeps, job: JobRecord, messages: AsyncIterable<SseMessage>): StreamResult {
-  const progress = {
-    latest: () => deps.progressOf(job.jobId),
-    subscribe: (wake: () => void) => deps.onProgress(job.jobId, wake),
+function sse(deps: StreamDeps, job: JobRecord, messages: AsyncIterable<SseMessage[]>): StreamResult {
+  return { statusCode: 200, headers: SSE_HEADERS, body: formatted(withHeartbeats(messages, progressOf(deps, job))) };
+}
+
+/** The progress of a job's pull, as heartbeats tell it. */
+export function progressOf(deps: StreamDeps, { jobId }: JobRecord): Progress {
+  return {
+    latest: () => deps.progressOf(jobId),
+    subscribe: (wake) => deps.onProgress(jobId, wake),
   };
-  return { statusCode: 200, headers: SSE_HEADERS, body: formatted(withHeartbeats(messages, progress)) };
 }
 
-async function* formatted(messages: AsyncIterable<SseMessage>): AsyncGenerator<string> {
-  for await (const message of messages) yield formatSse(message);
+async function* formatted(batches: AsyncIterable<SseMessage[]>): AsyncGenerator<string> {
+  for await (const messages of batches) yield messages.map(formatSse).join("");
 }
 
 async function* one(text: string): AsyncGenerator<string> {
   yield text;
-}
-
-/** Tells the seq of the last line of each batch, before it is given. */
-async function* noted(batches: AsyncIterable<LogLine[]>, note: (seq: number) => void): AsyncGenerator<LogLine[]> {
-  for await (const lines of batches) {
-    note(lines.at(-1)?.seq ?? 0);
-    yield lines;
-  }
 }

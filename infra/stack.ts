@@ -9,6 +9,7 @@ import { feedBus, feedLifecycle } from "./constructs/feeds.ts";
 import { LongshoreFunction, type LongshoreFunctionProps } from "./constructs/function.ts";
 import { Jobs } from "./constructs/jobs.ts";
 import { lifecycleName, makeLifecycle } from "./constructs/lifecycle.ts";
+import { makeLogStreams } from "./constructs/log-streams.ts";
 import { makeStores, type Stores } from "./constructs/stores.ts";
 import { type InfraSettings, nameOf } from "./settings.ts";
 
@@ -30,7 +31,7 @@ export function makeStack(scope: Construct, settings: InfraSettings, bundler: Bu
   const stores = makeStores(stack, settings);
   const bus = makeBus(stack, settings);
   const functions = makeFunctions(stack, settings, bundler);
-  const { Submit, Resubmit, Query, Stream, Dispatch, Finalize } = functions;
+  const { Submit, Resubmit, Query, Stream, LogSocket, Dispatch, Finalize } = functions;
   const { ChangeFeed, Publish, RuntimeEvents, InboundEvents, Reconcile } = functions;
   const machine = lifecycleName(settings);
 
@@ -40,6 +41,10 @@ export function makeStack(scope: Construct, settings: InfraSettings, bundler: Bu
   InboundEvents.bindTable(stores.table, "write").bindSealer(stores, ["seal", "digest"]).bindBus(bus);
   Query.bindTable(stores.table, "read");
   Stream.bindTable(stores.table, "read").bindObjects(stores.bucket, "read").bindSealer(stores, ["open-masks"]);
+  LogSocket.bindTable(stores.table, "read")
+    .bindObjects(stores.bucket, "read")
+    .bindSealer(stores, ["open-masks"])
+    .bindItself();
   Dispatch.bindTable(stores.table, "write")
     .bindSealer(stores, ["seal", "open"])
     // A runtime that answers again lets in who waited for it.
@@ -62,11 +67,13 @@ export function makeStack(scope: Construct, settings: InfraSettings, bundler: Bu
   listenToRuntimes(stack, { target: RuntimeEvents, clusterArn: jobs?.cluster.attrArn });
   sweepEveryMinute(stack, Reconcile);
   const api = makeApi(stack, settings, { submit: Submit, resubmit: Resubmit, query: Query, stream: Stream });
+  const logStreams = makeLogStreams(stack, settings, { target: LogSocket, rest: api });
   const watched = { settings, functions, stores, lifecycle, api };
   makeAlarms(stack, watched);
   makeDashboard(stack, watched);
 
   output(stack, "ApiUrl", { value: `${api.url}v1`, description: "base of every call; signed by IAM" });
+  output(stack, "LogStreamUrl", { value: logStreams.url, description: "WebSockets of logs; signed by IAM" });
   output(stack, "BusName", { value: bus.eventBusName, description: "where job events leave, and submissions come in" });
   output(stack, "TableName", { value: stores.table.tableName, description: "the ledger" });
   if (jobs !== undefined) {
@@ -86,6 +93,13 @@ function makeFunctions(scope: Construct, settings: InfraSettings, bundler: Bundl
     Query: make("Query", { ...api, description: "answers questions" }),
     // A stream lasts until its job ends or Lambda's time is over; so many at once leave room for all that works.
     Stream: make("Stream", { timeout: LONGEST, reserved: 200, description: "streams events and logs" }),
+    // A WebSocket's reader comes back by himself, and with him a process that knows how far he is: no try is repeated.
+    LogSocket: make("LogSocket", {
+      timeout: LONGEST,
+      reserved: 100,
+      retries: 0,
+      description: "tells WebSockets of logs",
+    }),
     // A pull of an image may take this long where the runtime does not do it by itself.
     Dispatch: make("Dispatch", { timeout: LONGEST, traced, description: "starts an attempt" }),
     Finalize: make("Finalize", {
@@ -122,6 +136,7 @@ type Functions = ReturnType<typeof makeFunctions>;
 const JOBS_USES: { readonly [name in keyof Functions]?: readonly JobsUse[] } = {
   Query: ["health"],
   Stream: ["logs"],
+  LogSocket: ["logs"],
   // A launch that was cancelled or lost meanwhile ends what it has started.
   Dispatch: ["start", "stop"],
   Finalize: ["stop", "logs"],

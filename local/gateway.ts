@@ -1,18 +1,23 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { LongshoreError } from "../engine/errors.ts";
 import type { Logger } from "../engine/ports/logger.ts";
 import { type ApiEvent, type ApiResult, MAX_BODY_BYTES, problem, tooLarge } from "../functions/http.ts";
+import type { LogFeed } from "../functions/log-socket.ts";
 import { matchPath } from "../functions/routes.ts";
 import { type StreamResult, wantsStream } from "../functions/stream.ts";
 import { checkOrigin, proxyEvent, readBody } from "./http-event.ts";
+import { createLogSockets, type LogSockets, type Upgrade } from "./log-sockets.ts";
 
 /** The functions behind the front door. */
 export interface Functions {
   submit(event: ApiEvent): Promise<ApiResult>;
   query(event: ApiEvent): Promise<ApiResult>;
   stream(event: ApiEvent, signal: AbortSignal): Promise<StreamResult>;
+  /** What a WebSocket of a log says; without it there are none. */
+  logSocket?(event: ApiEvent, signal: AbortSignal): Promise<LogFeed>;
 }
 
 export interface Gateway {
@@ -24,6 +29,7 @@ export interface Gateway {
 
 /** The contract's base path: the stage and the version, as API Gateway has them. */
 const STAGE = "/api";
+const LOG_SOCKET = new RegExp(`^${STAGE}/v1/jobs/[^/]+/logs/stream/?$`);
 
 /**
  * The front door of the home on one machine: HTTP on loopback, which calls the same handlers that API Gateway calls.
@@ -31,10 +37,21 @@ const STAGE = "/api";
  */
 export async function openGateway(functions: Functions, port: number, logger: Logger): Promise<Gateway> {
   const closing = new AbortController();
-  const server = createServer((request, response) => {
-    answer({ functions, logger, closing: closing.signal }, request, response).catch((error: unknown) => {
+  const sockets = createLogSockets(logger, closing.signal);
+  const door = { functions, logger, closing: closing.signal, sockets };
+  // Whatever else asks for another protocol is answered in this one (RFC 9110, 7.8).
+  const shouldUpgradeCallback = (request: IncomingMessage) => functions.logSocket !== undefined && wantsSocket(request);
+  const server = createServer({ shouldUpgradeCallback }, (request, response) => {
+    answer(door, request, response).catch((error: unknown) => {
       logger.debug({ error }, "a connection broke");
       response.destroy();
+    });
+  });
+  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on("error", (error) => logger.debug({ error }, "a connection broke"));
+    openSocket(door, { request, socket, head }).catch((error: unknown) => {
+      logger.debug({ error }, "a connection broke");
+      socket.destroy();
     });
   });
   await listen(server, port);
@@ -47,7 +64,10 @@ export async function openGateway(functions: Functions, port: number, logger: Lo
       server.close();
       closing.abort();
       server.closeIdleConnections();
-      const patience = setTimeout(() => server.closeAllConnections(), 2000);
+      const patience = setTimeout(() => {
+        server.closeAllConnections();
+        sockets.terminate();
+      }, 2000);
       await closed;
       clearTimeout(patience);
     },
@@ -67,6 +87,7 @@ interface Door {
   functions: Functions;
   logger: Logger;
   closing: AbortSignal;
+  sockets: LogSockets;
 }
 
 async function answer(door: Door, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -97,6 +118,33 @@ async function answer(door: Door, request: IncomingMessage, response: ServerResp
 /** The path that is asked for; what cannot be one asks for nothing that there is. */
 function pathOf({ url = "/" }: IncomingMessage): string {
   return URL.parse(url, "http://localhost")?.pathname ?? "/";
+}
+
+/** Whether a request is to become a WebSocket of a log. */
+function wantsSocket(request: IncomingMessage): boolean {
+  const asks = /^websocket$/i.test(request.headers.upgrade ?? "");
+  return asks && request.method === "GET" && LOG_SOCKET.test(pathOf(request));
+}
+
+async function openSocket({ functions, sockets, logger }: Door, upgrade: Upgrade): Promise<void> {
+  const { request, socket } = upgrade;
+  const path = pathOf(request);
+  try {
+    checkOrigin(request);
+    const resource = path.slice(STAGE.length);
+    const event = proxyEvent(request, { path: resource, parameters: matchPath(resource).parameters, body: null });
+    await sockets.serve(upgrade, (signal) => {
+      if (functions.logSocket === undefined) throw new LongshoreError("NOT_FOUND", "there is no such resource");
+      return functions.logSocket(event, signal);
+    });
+  } catch (error) {
+    if (socket.destroyed) return;
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket as Socket);
+    response.on("finish", () => socket.end());
+    send(response, problem(error, path, logger));
+  }
 }
 
 function send(response: ServerResponse, { statusCode, headers, body }: ApiResult): void {

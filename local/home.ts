@@ -12,12 +12,14 @@ import type { EngineContext } from "../engine/context.ts";
 import { openHomeRecord } from "../engine/ledger/home.ts";
 import { breakLease } from "../engine/ledger/lease.ts";
 import type { Ledger } from "../engine/ledger/ledger.ts";
+import { createLiveLogs } from "../engine/operations/live-log.ts";
 import { RECONCILE_DUTY } from "../engine/operations/reconcile.ts";
 import type { Bus } from "../engine/ports/bus.ts";
 import type { Logger } from "../engine/ports/logger.ts";
 import { makeHandler as changeFeed } from "../functions/change-feed.ts";
 import { makeHandler as dispatch } from "../functions/dispatch.ts";
 import { makeHandler as finalize } from "../functions/finalize.ts";
+import { makeHandler as logSocket } from "../functions/log-socket.ts";
 import { makeHandler as publish } from "../functions/publish.ts";
 import { makeHandler as query } from "../functions/query.ts";
 import { makeHandler as reconcile } from "../functions/reconcile.ts";
@@ -45,6 +47,8 @@ export interface Home {
   close(): Promise<void>;
 }
 
+/** What several lines in one frame of a WebSocket take together. */
+const SOCKET_FRAME_BYTES = 64 * 1024;
 const TIDY_BATCH = 1000;
 const MAX_TIDY_ROUNDS = 100;
 const DAY_SECONDS = 24 * 3600;
@@ -150,11 +154,19 @@ async function open(settings: Settings, logger: Logger): Promise<Home> {
   const changes = createChanges(table.feed);
   opened.defer(() => changes.close());
 
+  const streams = {
+    ctx,
+    changes,
+    live: createLiveLogs(ctx),
+    progressOf: inflight.progressOf,
+    onProgress: inflight.onProgress,
+  };
   const gateway = await openGateway(
     {
       submit: (event) => invoke(functions.submit, event),
       query: (event) => invoke(functions.query, event),
-      stream: streamed({ ctx, changes, progressOf: inflight.progressOf, onProgress: inflight.onProgress }),
+      stream: streamed(streams),
+      logSocket: logSocket(streams, { maxBytes: SOCKET_FRAME_BYTES }),
     },
     settings.port,
     logger,

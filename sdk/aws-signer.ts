@@ -2,6 +2,7 @@ import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
 import { SignatureV4 } from "@smithy/signature-v4";
 import type { AwsAuth, AwsCredentialSource, AwsCredentials } from "./auth.ts";
 import { CredentialsError } from "./errors.ts";
+import { encode } from "./query.ts";
 import type { UnsignedRequest } from "./request.ts";
 
 // Loaded with the first request that is signed: it brings AWS's libraries with it.
@@ -10,12 +11,16 @@ import type { UnsignedRequest } from "./request.ts";
 export interface AwsSigner {
   /** All the headers to send. @throws CredentialsError when there are no credentials. */
   sign(request: UnsignedRequest, region: string): Promise<Record<string, string>>;
+  /** The address with the signature in its query, good for five minutes. @throws CredentialsError */
+  presign(url: URL, region: string): Promise<URL>;
   /**
    * Called with headers that were refused: fetches the credentials once more. Resolves with whether these are others.
    * @throws CredentialsError
    */
   renew(refused: Record<string, string>): Promise<boolean>;
 }
+
+const PRESIGNED_SECONDS = 300;
 
 /** The chain says some things on the console by itself; what a program prints is its own matter. */
 const SILENT = { debug: ignore, info: ignore, warn: ignore, error: ignore };
@@ -30,17 +35,29 @@ export function createAwsSigner(auth: AwsAuth): AwsSigner {
       throw refusalOf(thrown);
     }
   };
+  const signerFor = async (region: string) =>
+    new SignatureV4({
+      service: "execute-api",
+      region,
+      credentials: await fetched(),
+      sha256: Sha256,
+      // The body is signed anyway.
+      applyChecksum: false,
+    });
   return {
+    async presign(url, region) {
+      const signer = await signerFor(region);
+      const { protocol, hostname, pathname: path, host } = url;
+      const request = { method: "GET", protocol, hostname, path, query: queryOf(url), headers: { host } };
+      const { query = {} } = await signer.presign(request, { expiresIn: PRESIGNED_SECONDS });
+      const signed = new URL(url);
+      signed.search = Object.entries(query)
+        .flatMap(([name, value]) => [value ?? ""].flat().map((one) => `${encode(name)}=${encode(one)}`))
+        .join("&");
+      return signed;
+    },
     async sign({ method, url, headers, body }, region) {
-      const credentials = await fetched();
-      const signer = new SignatureV4({
-        service: "execute-api",
-        region,
-        credentials,
-        sha256: Sha256,
-        // The body is signed anyway.
-        applyChecksum: false,
-      });
+      const signer = await signerFor(region);
       const { host, ...signed } = (
         await signer.sign(
           {

@@ -1,5 +1,7 @@
+import { eventStream } from "./event-stream.ts";
 import { type FollowOptions, follow } from "./follow.ts";
-import { type Call, createTransport, type TransportOptions } from "./request.ts";
+import type { Query } from "./query.ts";
+import { createTransport, type TransportOptions } from "./request.ts";
 import type {
   Cost,
   DeadLetter,
@@ -14,6 +16,7 @@ import type {
   Runtime,
   Status,
 } from "./types.ts";
+import { webSocket } from "./web-socket.ts";
 
 export interface CallOptions {
   signal?: AbortSignal;
@@ -55,6 +58,14 @@ export interface LogFilter {
   streams?: readonly LogLine["stream"][];
 }
 
+export interface LogFollowOptions extends FollowOptions, LogFilter {
+  /**
+   * What carries the log. Server-sent events go at the pace of whoever reads them; a WebSocket, which needs the global
+   * class of that name, takes what comes. Default `sse`.
+   */
+  transport?: "sse" | "websocket";
+}
+
 /** Every route of Longshore's API, typed. Methods throw ApiError, ConnectionError, CredentialsError, or the signal's reason. */
 export interface LongshoreClient {
   jobs: {
@@ -78,7 +89,7 @@ export interface LongshoreClient {
     /** The events so far and those to come, until the job has ended. */
     followEvents(jobId: string, options?: FollowOptions): AsyncGenerator<Event, void>;
     /** The lines so far and those to come, until the job has ended. */
-    followLogs(jobId: string, options?: FollowOptions & LogFilter): AsyncGenerator<LogLine, void>;
+    followLogs(jobId: string, options?: LogFollowOptions): AsyncGenerator<LogLine, void>;
   };
   deadLetters: {
     /** Every dead letter, the latest failure first, page after page. */
@@ -103,8 +114,9 @@ export interface LongshoreClient {
  */
 export function createClient(options: TransportOptions): LongshoreClient {
   const transport = createTransport(options);
+  const bySse = { transport, connect: eventStream(transport) };
 
-  async function* pages<T>(path: string, query: NonNullable<Call["query"]>, call: CallOptions) {
+  async function* pages<T>(path: string, query: Query, call: CallOptions) {
     let cursor = query.cursor;
     do {
       const page: Page<T> = await transport.json("GET", path, { ...call, query: { ...query, cursor } });
@@ -134,14 +146,14 @@ export function createClient(options: TransportOptions): LongshoreClient {
       logs: (jobId, filter = {}, call = {}) =>
         pages(at(jobId, "/logs"), { ...startQuery(filter), ...streamQuery(filter) }, call),
       followEvents: (jobId, options = {}) =>
-        follow(transport, { path: at(jobId, "/events"), event: "event", query: {}, start: {} }, options),
+        follow(bySse, { path: at(jobId, "/events"), event: "event", query: {}, start: {} }, options),
       followLogs: (jobId, options = {}) => {
-        const query = streamQuery(options);
-        return follow(
-          transport,
-          { path: at(jobId, "/logs"), event: "log", query, start: startQuery(options) },
-          options,
-        );
+        const stream = { path: at(jobId, "/logs"), query: streamQuery(options), start: startQuery(options) };
+        const by =
+          options.transport === "websocket"
+            ? { transport, connect: webSocket(transport, jobId, globalThis.WebSocket) }
+            : bySse;
+        return follow(by, { ...stream, event: "log" }, options);
       },
     },
     deadLetters: {
@@ -169,14 +181,14 @@ function deadLetterAt(id: string, rest = ""): string {
   return `/dead-letters/${encodeURIComponent(id)}${rest}`;
 }
 
-function listQuery({ labels, ...filter }: JobFilter): NonNullable<Call["query"]> {
+function listQuery({ labels, ...filter }: JobFilter): Query {
   return { ...filter, label: Object.entries(labels ?? {}).map(([key, value]) => `${key}:${value}`) };
 }
 
-function startQuery({ tail, since }: LogFilter): NonNullable<Call["query"]> {
+function startQuery({ tail, since }: LogFilter): Query {
   return { tail, since };
 }
 
-function streamQuery({ streams }: LogFilter): NonNullable<Call["query"]> {
+function streamQuery({ streams }: LogFilter): Query {
   return { stream: streams?.join(",") };
 }

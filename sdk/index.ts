@@ -4,6 +4,7 @@ export {
   createClient,
   type JobFilter,
   type LogFilter,
+  type LogFollowOptions,
   type LongshoreClient,
   type PageFilter,
   type SubmitOptions,

@@ -1,5 +1,6 @@
 import type { Auth } from "./auth.ts";
 import { ConnectionError, problemOf } from "./errors.ts";
+import { type Query, queryString } from "./query.ts";
 import { refusalOf } from "./refusals.ts";
 import { createSender, type Dispatch, type Sent } from "./sender.ts";
 import { backoffMs, sleep } from "./wait.ts";
@@ -28,12 +29,14 @@ export interface TransportOptions {
   fetch?: typeof globalThis.fetch;
   /** Whether requests are signed for AWS's IAM. Default `auto`: those to an `execute-api` host of AWS are. */
   auth?: Auth;
-  /** Signs in the place of `auth`: called last; returns all the headers to send. */
+  /** Where a home in AWS has the WebSockets of logs: the stack's output `LogStreamUrl`. Default: below the endpoint. */
+  logStreamUrl?: string;
+  /** Signs in the place of `auth`: called last; returns all the headers to send. A WebSocket takes none of them. */
   sign?: (request: UnsignedRequest) => Promise<Record<string, string>> | Record<string, string>;
 }
 
 export interface Call {
-  query?: Record<string, string | number | boolean | readonly string[] | undefined>;
+  query?: Query;
   /** Sent as JSON. */
   body?: unknown;
   headers?: Record<string, string>;
@@ -44,12 +47,24 @@ export interface Call {
   accept?: readonly number[];
 }
 
+/** A WebSocket to open: its path below the API; a WebSocket API of AWS has no paths and wants the job's id. */
+export interface SocketCall {
+  path: string;
+  jobId: string;
+  query: Query;
+}
+
 type Method = "GET" | "POST" | "DELETE";
 
 /** Sends one call and returns a successful answer. */
 export interface Transport {
   send(method: Method, path: string, call?: Call): Promise<Response>;
   json<T>(method: Method, path: string, call?: Call): Promise<T>;
+  /**
+   * The address of a WebSocket, signed where that is wanted.
+   * @throws TypeError where it cannot be told: an API Gateway has it elsewhere, see `logStreamUrl`.
+   */
+  socketUrl(call: SocketCall): Promise<URL>;
   /** Tells that an answer broke off. */
   lost(): void;
 }
@@ -68,6 +83,9 @@ export function createTransport(options: TransportOptions): Transport {
     typeof endpoint === "string" ? { url: async () => endpoint, lost: () => undefined } : endpoint;
   const sender = createSender(options);
   if (typeof endpoint === "string") sender.check(new URL(apiRoot(endpoint)));
+  if (options.logStreamUrl !== undefined && !/^(ws|http)s?:$/.test(URL.parse(options.logStreamUrl)?.protocol ?? "")) {
+    throw new TypeError("logStreamUrl must be a ws or wss URL");
+  }
   const fetchIt = options.fetch ?? globalThis.fetch;
 
   async function sendOnce(method: string, path: string, call: Call): Promise<Sent> {
@@ -122,7 +140,19 @@ export function createTransport(options: TransportOptions): Transport {
     }
   }
 
+  async function socketUrl({ path, jobId, query }: SocketCall): Promise<URL> {
+    const { logStreamUrl } = options;
+    const url = new URL(
+      logStreamUrl === undefined ? apiRoot(await source.url()) + path : logStreamUrl.replace(/^ws/, "http"),
+    );
+    url.search = queryString(logStreamUrl === undefined ? query : { jobId, ...query });
+    const signed = await sender.presign(url, logStreamUrl !== undefined);
+    signed.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    return signed;
+  }
+
   return {
+    socketUrl,
     send: (method, path, call = {}) => exchange([method, path, call], async (response) => response),
     json: (method, path, call = {}) => exchange([method, path, call], (response) => readJson(response, call.signal)),
     lost: () => source.lost(),
@@ -139,22 +169,6 @@ function apiRoot(endpoint: string): string {
     .replace(/\/v1$/, "")
     .replace(/\/api$/, "");
   return `${url.origin}${root}/api/v1`;
-}
-
-/**
- * Encoded as a signature wants it, so that what is sent is what is signed; a space is `%20`, not a plus, which nobody
- * on the way can take for another thing.
- */
-function queryString(query: NonNullable<Call["query"]>): string {
-  const pairs = Object.entries(query).flatMap(([name, value]) =>
-    value === undefined ? [] : [value].flat().map((one) => `${encode(name)}=${encode(String(one))}`),
-  );
-  return pairs.join("&");
-}
-
-function encode(text: string): string {
-  const hex = (character: string) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
-  return encodeURIComponent(text.toWellFormed()).replace(/[!'()*]/g, hex);
 }
 
 /** One header for each name, the later one: two that differ in their case would be joined on the way. */

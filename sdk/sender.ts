@@ -17,6 +17,12 @@ export interface Sender {
   check(url: URL): void;
   /** Signs where that is wanted, and sends. @throws CredentialsError, and what `check` and `dispatch` throw. */
   send(request: UnsignedRequest, dispatch: Dispatch): Promise<Sent>;
+  /**
+   * The address of a WebSocket, which takes no headers, with a signature in its query where one is wanted. `isGiven`: it
+   * was given for this, and is not just below the endpoint.
+   * @throws CredentialsError; TypeError for what API Gateway could not answer.
+   */
+  presign(url: URL, isGiven: boolean): Promise<URL>;
 }
 
 /**
@@ -31,6 +37,7 @@ export function createSender({ auth = "auto", sign }: Pick<TransportOptions, "au
         const signed = { ...request, headers: await sign(request) };
         return { response: await dispatch(signed, "manual"), signedBy: "caller" };
       },
+      presign: async (url) => url,
     };
   }
   let signer: Promise<AwsSigner> | undefined;
@@ -41,6 +48,13 @@ export function createSender({ auth = "auto", sign }: Pick<TransportOptions, "au
       if (region === undefined) return { response: await dispatch(request, "follow"), signedBy: "nobody" };
       signer ??= loadSigner(auth);
       return { response: await sendSigned(await signer, { ...request, region }, dispatch), signedBy: "aws" };
+    },
+    async presign(url, isGiven) {
+      const region = signingRegion(url, auth);
+      if (region === undefined) return url;
+      if (!isGiven) throw new TypeError("the WebSockets of a home in AWS are at an address of their own: logStreamUrl");
+      signer ??= loadSigner(auth);
+      return await (await signer).presign(url, region);
     },
   };
 }

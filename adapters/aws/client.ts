@@ -15,11 +15,13 @@ interface Patience {
 // A call that hangs must fail long before the function that made it does: the first retry is what helps then. The slowest
 // honest answers are a transaction of 100 items (below 0.3 s), a key of KMS (below 0.2 s), and a part of an upload.
 const PATIENCE = {
+  apiGateway: { connectMs: 1_000, requestMs: 2_000, attempts: 3 },
   dynamodb: { connectMs: 1_000, requestMs: 2_000, attempts: 4 },
   // A launch of many tasks is throttled for seconds, and a throttled call has done nothing.
   ecs: { connectMs: 1_000, requestMs: 10_000, attempts: 5 },
   eventbridge: { connectMs: 1_000, requestMs: 3_000, attempts: 3 },
   kms: { connectMs: 1_000, requestMs: 2_000, attempts: 4 },
+  lambda: { connectMs: 1_000, requestMs: 3_000, attempts: 4 },
   logs: { connectMs: 1_000, requestMs: 5_000, attempts: 4 },
   s3: { connectMs: 2_000, requestMs: 30_000, silentMs: 15_000, attempts: 4 },
   secretsManager: { connectMs: 1_000, requestMs: 3_000, attempts: 4 },

@@ -3,6 +3,7 @@ import { readAttempts, readLife } from "../ledger/read.ts";
 import type { AttemptRecord, JobRecord } from "../ledger/records.ts";
 import { isTerminal } from "../states.ts";
 import { attemptLines } from "./attempt-log.ts";
+import type { LiveLogs } from "./live-log.ts";
 import type { LogLine } from "./log-line.ts";
 import { linesInLedger } from "./log-tail.ts";
 import { readStored } from "./stored-log.ts";
@@ -20,7 +21,7 @@ export interface LogQuery {
 export async function* readLogs(ctx: EngineContext, job: JobRecord, query: LogQuery = {}): AsyncGenerator<LogLine[]> {
   let after = query.after ?? 0;
   for (const attempt of await readAttempts(ctx.ledger, job.jobId)) {
-    for await (const lines of readAttemptLogs(ctx, { job, attempt }, { ...query, after, follow: false })) {
+    for await (const lines of readAttemptLogs(ctx, { job, attempt }, { ...query, after })) {
       after = lines.at(-1)?.seq ?? after;
       yield lines;
     }
@@ -32,15 +33,16 @@ export async function* readLogs(ctx: EngineContext, job: JobRecord, query: LogQu
   }
 }
 
-/**
- * As `readLogs`, and goes on with what comes until the job has ended.
- * @param query.changed resolves when the job may have changed since it was called last.
- */
-export async function* followLogs(
-  ctx: EngineContext,
-  job: JobRecord,
-  query: LogQuery & { signal: AbortSignal; changed: () => Promise<void> },
-): AsyncGenerator<LogLine[]> {
+export interface FollowQuery extends LogQuery {
+  signal: AbortSignal;
+  /** Resolves when the job may have changed since it was called last. */
+  changed(): Promise<void>;
+  /** Where the logs of attempts that go on are followed. */
+  live: LiveLogs;
+}
+
+/** As `readLogs`, and goes on with what comes until the job has ended or `signal` aborts. */
+export async function* followLogs(ctx: EngineContext, job: JobRecord, query: FollowQuery): AsyncGenerator<LogLine[]> {
   let after = query.after ?? 0;
   let unreadable = 0;
   for (let number = 1; !query.signal.aborted; ) {
@@ -53,8 +55,12 @@ export async function* followLogs(
       const onUnreadable = () => {
         unreadable = number;
       };
-      const options = { ...query, after, follow: true, onUnreadable };
-      for await (const lines of readAttemptLogs(ctx, { job: life.job, attempt }, options)) {
+      const of = { job: life.job, attempt };
+      const batches =
+        attempt.logLines !== null
+          ? readCollected(ctx, of, after)
+          : goingOn(of, { live: query.live, signal: query.signal, after, onUnreadable });
+      for await (const lines of batches) {
         after = Math.max(after, lines.at(-1)?.seq ?? 0);
         yield lines;
       }
@@ -68,17 +74,26 @@ export async function* followLogs(
   }
 }
 
+/** What an attempt has written so far. */
 async function* readAttemptLogs(
   ctx: EngineContext,
   { job, attempt }: { job: JobRecord; attempt: AttemptRecord },
-  query: LogQuery & { follow: boolean; onUnreadable?: () => void },
+  { after = 0, signal }: LogQuery,
 ): AsyncGenerator<LogLine[]> {
-  const { after = 0, follow, signal } = query;
   if (attempt.logLines !== null) return yield* readCollected(ctx, { job, attempt }, after);
-  const options = { follow, after: Math.max(0, after - attempt.logBase) };
+  const options = { after: Math.max(0, after - attempt.logBase) };
   const note = yield* attemptLines(ctx, { job, attempt }, signal === undefined ? options : { ...options, signal });
+  if (note !== undefined) yield [note];
+}
+
+/** What an attempt writes, as long as its runtime has more to say. */
+async function* goingOn(
+  of: { job: JobRecord; attempt: AttemptRecord },
+  { live, onUnreadable, ...query }: { live: LiveLogs; after: number; signal: AbortSignal; onUnreadable(): void },
+): AsyncGenerator<LogLine[]> {
+  const note = yield* live.follow(of, query);
   if (note === undefined) return;
-  query.onUnreadable?.();
+  onUnreadable();
   yield [note];
 }
 

@@ -67,6 +67,10 @@ const schema = z.object({
   /** Below it the parameters of attempts are. */
   LONGSHORE_ECS_PARAMETER_PREFIX: z.string().optional(),
   LONGSHORE_ECS_PARAMETER_KEY: z.string().optional(),
+  /** Where the WebSockets of logs take messages. */
+  LONGSHORE_LOG_STREAMS: z.string().optional(),
+  /** Set by Lambda. */
+  AWS_LAMBDA_FUNCTION_NAME: z.string().optional(),
   DOCKER_HOST: z
     .string()
     .regex(/^(unix|tcp|http|https):\/\/./, "must be a URL such as tcp://10.0.0.7:2376")

@@ -35,6 +35,7 @@ export const ROUTES: readonly (readonly [method: string, path: string, target: k
   ["POST", "/v1/jobs/{id}/retry", "resubmit"],
   ["GET", "/v1/jobs/{id}/events", "stream"],
   ["GET", "/v1/jobs/{id}/logs", "stream"],
+  ["GET", "/v1/jobs/{id}/logs/stream", "query"],
   ["GET", "/v1/jobs/{id}/cost", "query"],
   ["GET", "/v1/dead-letters", "query"],
   ["GET", "/v1/dead-letters/{id}", "query"],

@@ -1,7 +1,7 @@
 import { ArnFormat, Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
 import type { ITable } from "aws-cdk-lib/aws-dynamodb";
 import type { EventBus } from "aws-cdk-lib/aws-events";
-import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { Policy, PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import type { IKey } from "aws-cdk-lib/aws-kms";
 import { Architecture, Function as LambdaFunction, Runtime, Tracing } from "aws-cdk-lib/aws-lambda";
 import { SqsDestination } from "aws-cdk-lib/aws-lambda-destinations";
@@ -32,6 +32,8 @@ export interface LongshoreFunctionProps {
    * kept in a queue of the function's own.
    */
   keepsNoEvents?: boolean;
+  /** How often Lambda repeats an invocation that nobody waits for and that failed; default 2. */
+  retries?: number;
 }
 
 /** What a function may do with the sealed specs and the values to mask, which are sealed alike. */
@@ -79,7 +81,7 @@ export class LongshoreFunction extends Construct {
       tracing: settings.tracing ? Tracing.ACTIVE : Tracing.DISABLED,
       ...(this.reserved ? { reservedConcurrentExecutions: props.reserved } : {}),
       ...(this.dlq === undefined ? {} : { onFailure: new SqsDestination(this.dlq) }),
-      retryAttempts: 2,
+      retryAttempts: props.retries ?? 2,
       environment: environmentOf(props),
     });
     if (settings.tracing) {
@@ -157,6 +159,16 @@ export class LongshoreFunction extends Construct {
       this.allow(["states:DescribeExecution"], [executions]);
       acknowledgeWildcard(this, executions, "an execution has the id of its job in its name");
     }
+    return this;
+  }
+
+  /** Invokes itself, to go on with what does not fit into one invocation. */
+  bindItself(): this {
+    // Not among the rights that have to be there before the function: these name it.
+    new Policy(this, "Itself", {
+      roles: [this.role],
+      statements: [new PolicyStatement({ actions: ["lambda:InvokeFunction"], resources: [this.lambda.functionArn] })],
+    });
     return this;
   }
 

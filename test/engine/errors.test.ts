@@ -21,6 +21,7 @@ const HTTP = {
   FORBIDDEN: 403,
   METHOD_NOT_ALLOWED: 405,
   UNSUPPORTED_MEDIA_TYPE: 415,
+  UPGRADE_REQUIRED: 426,
   UNAVAILABLE: 503,
   INTERNAL: 500,
 } as const;
@@ -28,7 +29,7 @@ const HTTP = {
 describe("the error table", () => {
   test("has a row for every code and none besides", () => {
     expect(Object.keys(ERRORS).sort()).toEqual([...CATEGORIES, ...PROTOCOL_CODES].sort());
-    expect(new Set(Object.keys(ERRORS)).size).toBe(20);
+    expect(new Set(Object.keys(ERRORS)).size).toBe(21);
   });
 
   test.each(Object.entries(HTTP))("answers %s with %i", (code, http) => {

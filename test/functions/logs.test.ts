@@ -161,6 +161,20 @@ describe("a stream of a log", () => {
     expect(ended).toBe(true);
   });
 
+  test.each([0, 2])(
+    "with tail=%i tells where the tail ends, so that a reader who is cut there can come back",
+    async (tail) => {
+      const { jobId } = await launched(world);
+      wrote(5, (n) => `line ${n}`);
+      const ids: (string | undefined)[] = [];
+      for await (const { id, event } of follow(target, `/jobs/${jobId}/logs?tail=${tail}`)) {
+        ids.push(id);
+        if (event === "heartbeat") break;
+      }
+      expect(ids).toEqual(tail === 0 ? ["5"] : ["4", "5", "5"]);
+    },
+  );
+
   test("whose reader leaves lets the runtime's log go", async () => {
     const { jobId } = await launched(world);
     const gone = Promise.withResolvers<void>();

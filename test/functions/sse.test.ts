@@ -14,11 +14,11 @@ afterEach(() => {
 
 /** A source that gives what it is handed, and ends or fails when it is told. */
 function source() {
-  const queue: SseMessage[] = [];
+  const queue: SseMessage[][] = [];
   let bell = Promise.withResolvers<void>();
   let over: "no" | "ended" | Error = "no";
   let closed = false;
-  async function* messages(): AsyncGenerator<SseMessage> {
+  async function* messages(): AsyncGenerator<SseMessage[]> {
     try {
       for (;;) {
         const message = queue.shift();
@@ -38,7 +38,7 @@ function source() {
   return {
     messages: messages(),
     give(...given: SseMessage[]) {
-      queue.push(...given);
+      queue.push(given);
       bell.resolve();
     },
     end(how: "ended" | Error = "ended") {
@@ -50,10 +50,10 @@ function source() {
 }
 
 /** Reads a stream to its end in the background. */
-function reader(stream: AsyncGenerator<SseMessage>) {
+function reader(stream: AsyncGenerator<SseMessage[]>) {
   const seen: SseMessage[] = [];
   const done = (async () => {
-    for await (const message of stream) seen.push(message);
+    for await (const messages of stream) seen.push(...messages);
   })();
   done.catch(() => undefined);
   return { seen, done };
@@ -185,7 +185,7 @@ describe("a stream", () => {
     };
     const stream = withHeartbeats(messages, counted);
     give(line(1));
-    expect(await stream.next()).toEqual({ done: false, value: line(1) });
+    expect(await stream.next()).toEqual({ done: false, value: [line(1)] });
     expect(listening).toBe(1);
     await stream.return(undefined);
     await later(0);

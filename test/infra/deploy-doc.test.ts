@@ -61,18 +61,20 @@ describe("the page about a deployment", () => {
     for (const name of alarmsOf(other)) expect(doc.text, name).toContain(name);
   });
 
-  it("has a policy for each route, with its exact ARN, and for no other", () => {
+  it("has a policy for each route and for the WebSockets, with its exact ARN, and for no other", () => {
     for (const { Version, Statement } of policies()) {
       expect(Version).toBe("2012-10-17");
       const sids = Statement.map(({ Sid }) => Sid);
       expect(new Set(sids).size).toBe(sids.length);
     }
     const invoke = statementsFor("execute-api:Invoke");
-    expect(invoke.map(({ Effect }) => Effect)).toEqual(ROUTES.map(() => "Allow"));
+    expect(new Set(invoke.map(({ Effect }) => Effect))).toEqual(new Set(["Allow"]));
+    const [stage] = made.of("AWS::ApiGatewayV2::Stage").values();
+    const socket = `arn:aws:execute-api:REGION:ACCOUNT:LOG_STREAM_API/${stage?.StageName}/$connect`;
     const arns = ROUTES.map(([method, path]) => {
       return `arn:aws:execute-api:REGION:ACCOUNT:API/api/${method}${path.replace(/\{\w+\}/g, "*")}`;
     });
-    expect(invoke.map(({ Resource }) => Resource).sort()).toEqual(arns.sort());
+    expect(invoke.map(({ Resource }) => Resource).sort()).toEqual([...arns, socket].sort());
   });
 
   it("lets a sender of events put on the bus what the deployed rule takes", () => {
@@ -147,6 +149,9 @@ describe("the page about a deployment", () => {
     expect(doc.text).toContain("passed over after six hours of tries");
     expect(doc.text).toContain(
       `${made.of("AWS::Lambda::Function").get("StreamFunction")?.ReservedConcurrentExecutions} streams`,
+    );
+    expect(doc.text).toContain(
+      `${made.of("AWS::Lambda::Function").get("LogSocketFunction")?.ReservedConcurrentExecutions} WebSockets`,
     );
   });
 

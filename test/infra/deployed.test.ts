@@ -8,6 +8,7 @@ import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secre
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { GATEWAY_PROBLEMS } from "../../infra/constructs/api.ts";
 import { type AwsFront, CALLER, openAwsFront } from "../lab/aws-front.ts";
+import { openConnection, startConnectionsServer } from "../lab/connections-server.ts";
 import { describeWith } from "../lab/counterparts.ts";
 import { type DeployedHome, deployHome } from "../lab/deployed-home.ts";
 import { type DeployedStores, openStores } from "../lab/deployed-stores.ts";
@@ -65,24 +66,30 @@ describeWith("aws", "a home in AWS", () => {
       "AWS::EC2::SecurityGroup": 1,
       "AWS::S3::Bucket": 1,
       "AWS::KMS::Key": 2,
-      "AWS::Lambda::Function": 11,
+      "AWS::Lambda::Function": 12,
       "AWS::Lambda::EventSourceMapping": 2,
       "AWS::StepFunctions::StateMachine": 1,
       "AWS::Events::EventBus": 1,
       "AWS::Events::Archive": 1,
       "AWS::Events::Rule": 4,
       "AWS::ApiGateway::RestApi": 1,
-      "AWS::SQS::Queue": 10,
+      "AWS::SQS::Queue": 11,
     });
     const functions = [
-      ...["ChangeFeed", "Dispatch", "Finalize", "InboundEvents", "Publish", "Query", "Reconcile", "Resubmit"],
-      ...["RuntimeEvents", "Stream", "Submit"],
+      ...["ChangeFeed", "Dispatch", "Finalize", "InboundEvents", "LogSocket", "Publish", "Query", "Reconcile"],
+      ...["Resubmit", "RuntimeEvents", "Stream", "Submit"],
     ];
     const withQueue = functions.filter((name) => name !== "InboundEvents");
     expect(home.placeholders).toEqual(
       [
         "AWS::ApiGateway::Account ApiAccount",
         "AWS::ApiGateway::Stage ApiDeploymentStageapi",
+        "AWS::ApiGatewayV2::Api LogStreams",
+        ...["connectRouteConnect", "defaultRouteIgnored"].map(
+          (name) => `AWS::ApiGatewayV2::Integration LogStreams${name}`,
+        ),
+        ...["connectRoute", "defaultRoute"].map((name) => `AWS::ApiGatewayV2::Route LogStreams${name}`),
+        "AWS::ApiGatewayV2::Stage LogStreamsStage",
         "AWS::S3::BucketPolicy BucketPolicy",
         ...functions.map((name) => `AWS::Lambda::EventInvokeConfig ${name}FunctionEventInvokeConfig`),
         ...withQueue.map((name) => `AWS::SQS::QueuePolicy ${name}DlqPolicy`),
@@ -105,6 +112,7 @@ describeWith("aws", "a home in AWS", () => {
     const told = Object.fromEntries(Stacks?.[0]?.Outputs?.map((one) => [one.OutputKey, one.OutputValue]) ?? []);
     expect(told).toMatchObject({ BusName: BUS, TableName: home.physicalId("AWS::DynamoDB::Table") });
     // Of the stage there is only a placeholder here.
+    expect(told.LogStreamUrl).toMatch(/^wss:\/\/\S+\/logs$/);
     expect(told.ApiUrl).toMatch(/^https:\/\/\w+\.execute-api\.us-east-1\.amazonaws\.com\/\S+\/v1$/);
     // Named by nobody, so that the next home of this stage can be deployed beside it.
     expect(home.physicalId("AWS::Events::Archive")).toMatch(/^longshore-lab-home-Archive/);
@@ -229,6 +237,34 @@ describeWith("aws", "a home in AWS", () => {
       expect(events.map(essence)).toEqual((await cleanedUp(here, reference)).map(essence));
       const texts = (await logsOf(aws, jobId)).map(({ text }) => text).sort();
       expect(texts).toEqual(["one", "oops", "two"]);
+    });
+
+    it("tells a WebSocket of a log, by an invocation that the one of its opening has begun", async () => {
+      const { jobId } = await submit(aws, DOCKER.talk(0));
+      await ended(aws, jobId);
+      const server = await startConnectionsServer();
+      try {
+        await home.configure({ LONGSHORE_LOG_STREAMS: server.endpoint }, "LogSocket");
+        const connection = openConnection();
+        server.connections.set("c=", connection);
+        const query = { jobId: [jobId], stream: ["stdout"] };
+        const requestContext = { routeKey: "$connect", connectionId: "c=" };
+        const opened = { headers: {}, queryStringParameters: { jobId }, multiValueQueryStringParameters: query };
+        expect(await invoke("LogSocket", { ...opened, requestContext })).toMatchObject({ statusCode: 200 });
+        await vi.waitFor(() => expect(connection.isEnded).toBe(true), WAIT);
+        const said = connection.texts.map((text) => JSON.parse(text));
+        expect(said.map(({ event, data }) => [event, data.text ?? data.status])).toEqual([
+          ["heartbeat", undefined],
+          ["log", "one"],
+          ["log", "two"],
+          ["end", "SUCCEEDED"],
+        ]);
+        const unknown = { jobId: ["job_00000000000000000000000000"] };
+        const refused = { ...opened, multiValueQueryStringParameters: unknown, requestContext };
+        expect(await invoke("LogSocket", refused)).toMatchObject({ statusCode: 404 });
+      } finally {
+        await server.close();
+      }
     });
 
     it("stops a container that runs, and only then says so", async () => {

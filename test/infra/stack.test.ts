@@ -34,8 +34,8 @@ afterAll(async () => {
 });
 
 const FUNCTIONS = [
-  ...["ChangeFeed", "Dispatch", "Finalize", "InboundEvents", "Publish", "Query", "Reconcile", "Resubmit"],
-  ...["RuntimeEvents", "Stream", "Submit"],
+  ...["ChangeFeed", "Dispatch", "Finalize", "InboundEvents", "LogSocket", "Publish", "Query", "Reconcile"],
+  ...["Resubmit", "RuntimeEvents", "Stream", "Submit"],
 ];
 const STATES = "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>";
 const MACHINE = `${STATES}:stateMachine:longshore-prod-lifecycle`;
@@ -115,6 +115,15 @@ const RIGHTS: Record<string, Statement[]> = {
   InboundEvents: [TABLE_READ, TABLE_WRITE, SEAL, DIGEST, BUS],
   Query: [TABLE_READ, HOME_WRITE],
   Stream: [TABLE_READ, HOME_WRITE, ...objects("s3:GetObject"), OPEN_MASKS],
+  LogSocket: [
+    ...[TABLE_READ, HOME_WRITE, ...objects("s3:GetObject"), OPEN_MASKS],
+    { actions: ["lambda:InvokeFunction"], resources: ["<LogSocketFunction.Arn>"], conditions: undefined },
+    {
+      actions: ["execute-api:ManageConnections"],
+      resources: ["arn:<AWS::Partition>:execute-api:<AWS::Region>:<AWS::AccountId>:<LogStreams>/logs/*/@connections/*"],
+      conditions: undefined,
+    },
+  ],
   Dispatch: [
     ...[TABLE_READ, TABLE_WRITE, SEAL, OPEN, ...SECRETS],
     ...machine("states:StartExecution", "states:SendTaskSuccess"),
@@ -187,6 +196,7 @@ const HEALTH = [right(["ecs:DescribeClusters"], ["<JobsCluster.Arn>"])];
 const JOBS_RIGHTS: Record<string, Statement[]> = {
   Query: HEALTH,
   Stream: LOGS,
+  LogSocket: LOGS,
   Dispatch: [...START, ...STOP],
   Finalize: [...STOP, ...LOGS],
   ChangeFeed: STOP,
@@ -238,7 +248,7 @@ describe("the rights of a function", () => {
     const who = (statement: Statement) =>
       FUNCTIONS.filter((name) => pairs(made.statementsOf(name)).includes(pairs([statement])[0] ?? ""));
     expect(who(OPEN)).toEqual(["Dispatch", "Resubmit"]);
-    expect(who(OPEN_MASKS)).toEqual(["Finalize", "Stream"]);
+    expect(who(OPEN_MASKS)).toEqual(["Finalize", "LogSocket", "Stream"]);
     // Whoever holds no statement of its own for the key is let in by nobody else: the key's policy names only IAM.
     for (const key of made.of("AWS::KMS::Key").values()) {
       expect(key.KeyPolicy.Statement).toHaveLength(1);
@@ -415,6 +425,50 @@ describe("the API", () => {
   });
 });
 
+describe("the WebSockets of logs", () => {
+  const routes = () => [...made.of("AWS::ApiGatewayV2::Route").values()];
+  const integrationOf = (route: Properties | undefined) =>
+    made.of("AWS::ApiGatewayV2::Integration").get(/<(\w+)>/.exec(flat(route?.Target))?.[1] ?? "");
+
+  it("are opened by who has signed, by the one function, and heard by nobody", () => {
+    expect(routes().map(({ RouteKey }) => RouteKey)).toEqual(["$connect", "$default"]);
+    const [connect, others] = routes();
+    expect(connect).toMatchObject({ AuthorizationType: "AWS_IAM" });
+    expect(integrationOf(connect)).toMatchObject({ IntegrationType: "AWS_PROXY" });
+    expect(flat(integrationOf(connect)?.IntegrationUri)).toContain("<LogSocketFunction.Arn>");
+    expect(integrationOf(others)).toMatchObject({ IntegrationType: "MOCK" });
+    const [api] = made.of("AWS::ApiGatewayV2::Api").values();
+    expect(api).toMatchObject({ Name: "longshore-prod-log-streams", ProtocolType: "WEBSOCKET" });
+    const permissions = [...made.of("AWS::Lambda::Permission").values()].filter(
+      ({ FunctionName }) => flat(FunctionName) === "<LogSocketFunction.Arn>",
+    );
+    expect(permissions.map(({ SourceArn }) => flat(SourceArn))).toEqual([
+      "arn:<AWS::Partition>:execute-api:<AWS::Region>:<AWS::AccountId>:<LogStreams>/*$connect",
+    ]);
+  });
+
+  it("are a stage that is limited and logged without queries, which hold signatures", () => {
+    const [stage] = made.of("AWS::ApiGatewayV2::Stage").values();
+    expect(stage).toMatchObject({
+      StageName: "logs",
+      AutoDeploy: true,
+      DefaultRouteSettings: { ThrottlingRateLimit: 200, ThrottlingBurstLimit: 400 },
+    });
+    expect(stage?.AccessLogSettings.Format).toMatch(/connectionId/);
+    expect(stage?.AccessLogSettings.Format).not.toMatch(/body|query|header/i);
+  });
+
+  it("are told by a function that knows where, and that no try is repeated of", () => {
+    const host = "<LogStreams>.execute-api.<AWS::Region>.<AWS::URLSuffix>/logs";
+    expect(made.environmentOf("LogSocket").LONGSHORE_LOG_STREAMS).toBe(`https://${host}`);
+    const outputs = made.template.findOutputs("LogStreamUrl");
+    expect(flat(outputs.LogStreamUrl?.Value)).toBe(`wss://${host}`);
+    const config = made.of("AWS::Lambda::EventInvokeConfig");
+    expect(config.get("LogSocketFunctionEventInvokeConfig")).toMatchObject({ MaximumRetryAttempts: 0 });
+    expect(config.get("StreamFunctionEventInvokeConfig")).toMatchObject({ MaximumRetryAttempts: 2 });
+  });
+});
+
 describe("the data", () => {
   it("is encrypted, recoverable, shaped as the driver wants it, and outlives the stack", () => {
     made.template.hasResource("AWS::DynamoDB::Table", {
@@ -509,7 +563,7 @@ describe("what drives a home", () => {
         return [name, one?.ReservedConcurrentExecutions];
       }).filter(([, limit]) => limit !== undefined),
     );
-    expect(reserved).toEqual({ Stream: 200, RuntimeEvents: 50, InboundEvents: 20, Reconcile: 2 });
+    expect(reserved).toEqual({ Stream: 200, LogSocket: 100, RuntimeEvents: 50, InboundEvents: 20, Reconcile: 2 });
   });
 
   it("runs the lifecycle of the local home, each task by its own function", () => {
@@ -826,6 +880,10 @@ describe("the code of a function", () => {
     submit: { first: ["client-dynamodb", "client-kms"], later: [] },
     query: { first: ["client-dynamodb"], later: [] },
     stream: { first: ["client-dynamodb", "client-kms", "client-s3"], later: [] },
+    "log-socket": {
+      first: ["client-dynamodb", "client-kms", "client-s3"],
+      later: ["client-apigatewaymanagementapi", "client-lambda"],
+    },
     dispatch: {
       first: ["client-dynamodb", "client-kms", "client-sfn"],
       later: ["client-secrets-manager", "client-ssm"],

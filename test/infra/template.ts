@@ -55,8 +55,11 @@ export function synthesize(context: Record<string, unknown>, { outdir, code = fa
         .map(([id, resource]) => [plain(id), resource.Properties ?? {}]),
     );
   const rightsOf = (roleId: string): Statement[] => {
-    const policy = of("AWS::IAM::Policy").get(`${roleId}DefaultPolicy`);
-    return (policy?.PolicyDocument.Statement ?? []).map((statement: Properties) => ({
+    const policies = [...of("AWS::IAM::Policy").values()].filter(({ Roles }) =>
+      Roles.some((role: unknown) => flat(role) === `<${roleId}>`),
+    );
+    const statements = policies.flatMap(({ PolicyDocument }) => PolicyDocument.Statement);
+    return statements.map((statement: Properties) => ({
       actions: [statement.Action].flat().sort(),
       resources: [statement.Resource].flat().map(flat).sort(),
       conditions: flatDeep(statement.Condition),

@@ -5,7 +5,7 @@ Listens on loopback; then AWS_ENDPOINT_URL=http://localhost:PORT (the name: its 
 so) with any credentials. RUNNER is an address that runs functions, see lambda-runner.ts. On top of moto-server.py:
 - CloudFormation creates in the order of dependencies, knows DefinitionSubstitutions, keys for keyed hashes, an own bus and its archive. What moto
   cannot create becomes a placeholder, told on standard error as `PLACEHOLDER type name`, so that no deploy is quietly smaller.
-- A function's deployed code is run by RUNNER, with the deployed environment.
+- A function's deployed code is run by RUNNER, with the deployed environment; nobody waits for an invocation of the type Event.
 - A table's stream reaches its functions as Lambda delivers it: what was committed, in order, in batches, through the
   mapping's filters, again from the first failure on. A window for gathering is cut to a quarter of a second.
 - Rules of EventBridge deliver to functions and state machines.
@@ -273,6 +273,17 @@ def invoke(function, event=None):
 
 
 awslambda.LambdaFunction._invoke_lambda = invoke
+_invoke_and_wait = awslambda.LambdaFunction.invoke
+
+
+def invoke_as_asked(self, body, request_headers, response_headers):
+    if request_headers.get("x-amz-invocation-type") != "Event":
+        return _invoke_and_wait(self, body, request_headers, response_headers)
+    threading.Thread(target=self._invoke_lambda, args=(json.loads(body),), daemon=True).start()
+    return ""
+
+
+awslambda.LambdaFunction.invoke = invoke_as_asked
 
 # --- the streams of tables ---
 

@@ -49,8 +49,8 @@ export interface DeployedHome {
   physicalId(type: string, logicalId?: string): string;
   /** A function as it stands, by its physical id. */
   describe(name: string): Promise<DeployedFunction>;
-  /** Gives every function these variables, as a deployment with other settings would. */
-  configure(variables: Record<string, string>): Promise<void>;
+  /** Gives functions these variables, as a deployment with other settings would; default: every one. */
+  configure(variables: Record<string, string>, only?: string): Promise<void>;
   /** What this AWS itself wrote to standard error. */
   complaints(): string;
   stop(): Promise<void>;
@@ -107,8 +107,9 @@ export async function deployHome(context: Record<string, string>): Promise<Deplo
       const { Payload } = await lambda.send(new InvokeCommand({ FunctionName, Payload: JSON.stringify(DESCRIBE) }));
       return JSON.parse(Buffer.from(Payload ?? []).toString("utf8")) as DeployedFunction;
     },
-    async configure(variables) {
-      for (const { physicalId: FunctionName } of functions) {
+    async configure(variables, only) {
+      for (const { logicalId, physicalId: FunctionName } of functions) {
+        if (only !== undefined && logicalId !== `${only}Function`) continue;
         const { Environment } = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName }));
         const Variables = { ...Environment?.Variables, ...variables };
         await lambda.send(new UpdateFunctionConfigurationCommand({ FunctionName, Environment: { Variables } }));

@@ -103,6 +103,23 @@ describe("a stream that breaks", () => {
     expect(server.received[0]?.query.get("tail")).toBe("5");
   });
 
+  it.each([0, 40])(
+    "that was to begin at the end comes back behind where that was (%i), though it got no line",
+    async (end) => {
+      let connections = 0;
+      server.routes[LOGS] = (request, response) => {
+        connections += 1;
+        openStream(response);
+        if (connections === 1) response.end(sse({ id: end, event: "heartbeat", data: {} }));
+        else {
+          expect([request.headers["last-event-id"], request.query.get("tail")]).toEqual([String(end), null]);
+          response.end(sse({ id: end + 1, event: "log", data: aLine(end + 1) }) + sse({ event: "end", data: ended }));
+        }
+      };
+      expect((await collect({ tail: 0 })).map((line) => line.seq)).toEqual([end + 1]);
+    },
+  );
+
   it("starts after the number that it is given", async () => {
     serveLines([aLine(1), aLine(2), aLine(3)], () => undefined);
     expect((await collect({ after: 2 })).map((line) => line.seq)).toEqual([3]);

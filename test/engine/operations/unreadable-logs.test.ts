@@ -7,6 +7,7 @@ import { masksContext } from "../../../engine/naming.ts";
 import { requeue } from "../../../engine/operations/admit.ts";
 import { maskedValues } from "../../../engine/operations/attempt-log.ts";
 import { finalizeAttempt } from "../../../engine/operations/finalize.ts";
+import { createLiveLogs } from "../../../engine/operations/live-log.ts";
 import { launchAttempt } from "../../../engine/operations/launch.ts";
 import { MASKS_UNREADABLE, REST_UNREADABLE } from "../../../engine/operations/log-line.ts";
 import { observeExit } from "../../../engine/operations/observe.ts";
@@ -256,7 +257,11 @@ describe("who follows a log that cannot be read on", () => {
       await finalizeAttempt(world.ctx, { ...task, failure: "lost" });
     };
     const seen = [];
-    const followed = followLogs(world.ctx, await jobOf(task.jobId), { signal: reader.signal, changed });
+    const followed = followLogs(world.ctx, await jobOf(task.jobId), {
+      signal: reader.signal,
+      changed,
+      live: createLiveLogs(world.ctx),
+    });
     for await (const lines of followed) seen.push(...lines.map(({ seq, text }) => [seq, text]));
     expect(seen).toEqual([
       [1, "line 1"],
