@@ -6,6 +6,7 @@ import { describeEvent, describeWholeJob } from "../engine/operations/describe.t
 import type { LogLine } from "../engine/operations/log-line.ts";
 import { followLogs, readLogs } from "../engine/operations/read-logs.ts";
 import { isTerminal, TERMINAL_STATUSES } from "../engine/states.ts";
+import { type ArtifactDeps, makeHandler as artifacts, wantsArtifact } from "./artifacts.ts";
 import { type ApiEvent, header, instanceOf, problem } from "./http.ts";
 import { eventParams, type LogParams, lastEventId, logParams } from "./params.ts";
 import { firstSeq, jobOf, selectLines } from "./query.ts";
@@ -15,7 +16,7 @@ import { formatSse, type SseMessage, withHeartbeats } from "./sse.ts";
 export interface StreamResult {
   statusCode: number;
   headers: Record<string, string>;
-  body: AsyncIterable<string>;
+  body: AsyncIterable<string | Uint8Array>;
 }
 
 /** Tells that a job may have changed. */
@@ -31,6 +32,8 @@ export interface StreamDeps {
   progressOf(jobId: JobId): object | null;
   /** Calls `wake` when that has changed; returns the function that ends it. */
   onProgress(jobId: JobId, wake: () => void): () => void;
+  /** As `sign` of the handler of artifacts. */
+  signArtifact?: ArtifactDeps["sign"];
 }
 
 const SSE_HEADERS = {
@@ -43,14 +46,18 @@ const PAGE = 500;
 
 /** Whether a request is for this handler: it follows, or it wants something else than one JSON document. */
 export function wantsStream(event: ApiEvent): boolean {
+  if (wantsArtifact(event)) return true;
   if (/\/events$/.test(event.path)) return follows(event);
   return /\/logs$/.test(event.path) && (follows(event) || accepts(event, "text/plain"));
 }
 
-/** Events and logs as server-sent events, and logs as text. `signal` aborts when the reader has gone. */
+/** Events and logs as server-sent events, logs as text, and the bytes of artifacts. `signal` aborts when the reader has gone. */
 export function makeHandler(deps: StreamDeps) {
+  const { ctx, signArtifact } = deps;
+  const artifact = artifacts(signArtifact === undefined ? { ctx } : { ctx, sign: signArtifact });
   return async (event: ApiEvent, signal: AbortSignal): Promise<StreamResult> => {
     try {
+      if (wantsArtifact(event)) return await artifact(event);
       const request = { job: await jobOf(deps.ctx, event), event, signal };
       if (/\/events$/.test(event.path)) return streamEvents(deps, request);
       if (accepts(event, "text/plain") && !accepts(event, "text/event-stream")) {

@@ -1,4 +1,4 @@
-import type { Auth } from "./auth.ts";
+import { type Auth, isLoopback } from "./auth.ts";
 import { ConnectionError, problemOf } from "./errors.ts";
 import { refusalOf } from "./refusals.ts";
 import { createSender, type Dispatch, type Sent } from "./sender.ts";
@@ -40,6 +40,8 @@ export interface Call {
   signal?: AbortSignal | undefined;
   /** The call may be made again when its answer was lost. Default: what the method says. */
   repeatable?: boolean;
+  /** `manual`: a redirect is an answer like any other. Default: followed, unless the request is signed. */
+  redirect?: "manual";
   /** Statuses beyond 2xx that count as an answer. */
   accept?: readonly number[];
 }
@@ -50,11 +52,18 @@ type Method = "GET" | "POST" | "DELETE";
 export interface Transport {
   send(method: Method, path: string, call?: Call): Promise<Response>;
   json<T>(method: Method, path: string, call?: Call): Promise<T>;
+  /**
+   * Gets bytes, also from elsewhere: where the answer sends to another address, that one is asked by the call's own headers
+   * and nothing else, no credentials, no signature and none of the client's headers.
+   */
+  fetchThrough(path: string, call: Pick<Call, "headers" | "signal">): Promise<Response>;
   /** Tells that an answer broke off. */
   lost(): void;
 }
 
 const MAX_TRIES = 3;
+/** Those that keep the method. */
+const REDIRECTS: readonly number[] = [307, 308];
 
 /**
  * Makes the transport of a client. A call that nobody answered is repeated up to twice when that is safe.
@@ -76,11 +85,12 @@ export function createTransport(options: TransportOptions): Transport {
     const body = call.body === undefined ? undefined : JSON.stringify(call.body);
     const headers = lowerCased({ accept: "application/json", ...options.headers, ...call.headers });
     if (body !== undefined) headers["content-type"] = "application/json";
-    return await sender.send({ method, url, headers, body }, dispatchWith(call.signal));
+    return await sender.send({ method, url, headers, body }, dispatchWith(call));
   }
 
-  function dispatchWith(signal: AbortSignal | undefined): Dispatch {
-    return async ({ method, url, headers, body }, redirect) => {
+  function dispatchWith({ signal, redirect: wanted }: Call): Dispatch {
+    return async ({ method, url, headers, body }, usual) => {
+      const redirect = wanted ?? usual;
       signal?.throwIfAborted();
       try {
         return await fetchIt(url, { method, headers, body: body ?? null, signal: signal ?? null, redirect });
@@ -122,7 +132,22 @@ export function createTransport(options: TransportOptions): Transport {
     }
   }
 
+  async function fetchThrough(path: string, call: Pick<Call, "headers" | "signal">): Promise<Response> {
+    // Its bytes are counted by the caller, who asks again for what is missing.
+    const once = { ...call, repeatable: false, redirect: "manual", accept: REDIRECTS } as const;
+    const response = await exchange(["GET", path, once], async (answer) => answer);
+    if (!REDIRECTS.includes(response.status)) return response;
+    await response.body?.cancel();
+    const target = redirectTarget(response);
+    const { headers = {}, signal } = call;
+    const request = { method: "GET", url: target, headers: lowerCased(headers), body: undefined };
+    const there = await dispatchWith({ signal, redirect: "manual" })(request, "manual");
+    if (there.ok) return there;
+    throw await problemOf(there);
+  }
+
   return {
+    fetchThrough,
     send: (method, path, call = {}) => exchange([method, path, call], async (response) => response),
     json: (method, path, call = {}) => exchange([method, path, call], (response) => readJson(response, call.signal)),
     lost: () => source.lost(),
@@ -152,7 +177,8 @@ function queryString(query: NonNullable<Call["query"]>): string {
   return pairs.join("&");
 }
 
-function encode(text: string): string {
+/** A text as a part of a URL, in the one form that a signature knows. */
+export function encode(text: string): string {
   const hex = (character: string) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
   return encodeURIComponent(text.toWellFormed()).replace(/[!'()*]/g, hex);
 }
@@ -160,6 +186,16 @@ function encode(text: string): string {
 /** One header for each name, the later one: two that differ in their case would be joined on the way. */
 function lowerCased(headers: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+/** Where an answer sends to. @throws ConnectionError unless that is an address which nobody on the way can change. */
+function redirectTarget(response: Response): URL {
+  const url = URL.parse(response.headers.get("location") ?? "", response.url);
+  const isOpen = url?.protocol === "http:" && (isLoopback(url) || url.origin === new URL(response.url).origin);
+  if (url === null || url.username !== "" || !(url.protocol === "https:" || isOpen)) {
+    throw new ConnectionError("Longshore sends to an address that is none, or not encrypted");
+  }
+  return url;
 }
 
 function reason(thrown: unknown): string {

@@ -1,3 +1,4 @@
+import type { ArtifactSummary } from "../artifacts/record.ts";
 import type { Cost } from "../cost.ts";
 import type { JobError } from "../errors.ts";
 import type { DeadLetterId, JobId } from "../ids.ts";
@@ -102,6 +103,8 @@ export interface AttemptRecord {
   masked?: boolean;
   /** How many lines the attempt wrote; null until they are collected. */
   logLines: number | null;
+  /** What became of the files that the spec asks for; absent where it asks for none, and until they are collected. */
+  artifacts?: ArtifactSummary;
 }
 
 /** One immutable fact about a job. */

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { compileGlob } from "../artifacts/glob.ts";
 import { CATEGORIES } from "../errors.ts";
 import {
   absolutePath,
@@ -50,8 +51,27 @@ const retry = z.strictObject({
     .default(["AUTH", "IMAGE_PULL", "RUNTIME_UNAVAILABLE", "UNKNOWN"]),
 });
 
+const artifactGlob = safePath.superRefine((path, context) => {
+  const glob = compileGlob(path);
+  if (typeof glob === "string") context.addIssue({ code: "custom", message: glob, params: { code: "invalid_glob" } });
+});
+
+const artifactGlobs = z
+  .array(artifactGlob)
+  .min(1)
+  .max(LIMITS.artifactPaths)
+  .refine(
+    (paths) => paths.map(alternativesOf).reduce((sum, count) => sum + count, 0) <= LIMITS.artifactAlternatives,
+    rule("too_big", `must stand for at most ${LIMITS.artifactAlternatives} alternatives together`),
+  );
+
+function alternativesOf(path: string): number {
+  const glob = compileGlob(path);
+  return typeof glob === "string" ? 0 : glob.alternatives.length;
+}
+
 const artifacts = z.strictObject({
-  paths: z.array(safePath).min(1).max(LIMITS.artifactPaths),
+  paths: artifactGlobs,
   maxBytes: whole(1, LIMITS.artifactBytes).default(100 * 1024 * 1024),
   gzip: z.boolean().default(false),
 });

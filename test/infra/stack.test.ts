@@ -95,7 +95,7 @@ const STREAM = [
 ];
 const objects = (...actions: string[]) => [
   { actions: ["s3:ListBucket"], resources: ["<Bucket.Arn>"], conditions: undefined },
-  { actions, resources: ["<Bucket.Arn>/logs/*"], conditions: undefined },
+  { actions, resources: ["<Bucket.Arn>/artifacts/*", "<Bucket.Arn>/logs/*"], conditions: undefined },
 ];
 const SECRETS = [
   {
