@@ -190,7 +190,8 @@ function lowerCased(headers: Record<string, string>): Record<string, string> {
 
 /** Where an answer sends to. @throws ConnectionError unless that is an address which nobody on the way can change. */
 function redirectTarget(response: Response): URL {
-  const url = URL.parse(response.headers.get("location") ?? "", response.url);
+  const location = response.headers.get("location") || undefined;
+  const url = location === undefined ? null : URL.parse(location, response.url);
   const isOpen = url?.protocol === "http:" && (isLoopback(url) || url.origin === new URL(response.url).origin);
   if (url === null || url.username !== "" || !(url.protocol === "https:" || isOpen)) {
     throw new ConnectionError("Longshore sends to an address that is none, or not encrypted");
