@@ -70,7 +70,7 @@ describe("the page about a deployment", () => {
     const invoke = statementsFor("execute-api:Invoke");
     expect(invoke.map(({ Effect }) => Effect)).toEqual(ROUTES.map(() => "Allow"));
     const arns = ROUTES.map(([method, path]) => {
-      return `arn:aws:execute-api:REGION:ACCOUNT:API/api/${method}${path.replace(/\{\w+\}/g, "*")}`;
+      return `arn:aws:execute-api:REGION:ACCOUNT:API/api/${method}${path.replace(/\{\w+\+?\}/g, "*")}`;
     });
     expect(invoke.map(({ Resource }) => Resource).sort()).toEqual(arns.sort());
   });

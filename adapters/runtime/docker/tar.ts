@@ -37,7 +37,8 @@ interface Meta {
 
 /**
  * The entries of a tar (POSIX ustar and pax, GNU's long names), one after the other as the bytes come: a reader that is
- * slow holds the source back. Not by `tar-stream`, which a pax record with a negative length keeps at itself for ever.
+ * slow holds the source back. Not by `tar-stream`, which takes an archive that is cut behind a file for a whole one, and
+ * names out of broken headers (docs/adr/0022).
  * @param pass is told of bytes that have passed through; what it throws ends the reading.
  * @throws LongshoreError UNKNOWN for what is no whole archive; what the source throws, as it is.
  */
