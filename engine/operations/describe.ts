@@ -59,14 +59,15 @@ export async function describeWholeJob(ctx: EngineContext, job: JobRecord) {
     // was deferred nothing has begun.
     job.status === "PENDING" && job.attempt === 1 ? [] : readAttempts(ctx.ledger, job.jobId),
   ]);
-  // Who asked for none has none: nothing is looked for.
-  const found = spec?.artifacts === undefined ? [] : await readArtifacts(ctx.ledger, job.jobId, job.attempt);
+  // Who asked for none has none, and nobody has any before the first attempt: nothing is looked for.
+  const none = spec?.artifacts === undefined || (job.status === "PENDING" && job.attempt === 1);
+  const found = none ? [] : await readArtifacts(ctx.ledger, job.jobId, job.attempt);
   const artifacts = found.map(describeArtifact);
   return { ...described, spec: spec ?? null, attempts: attempts.map(describeAttempt), artifacts };
 }
 
 /** A kept file as the API shows it. */
-export function describeArtifact(artifact: ArtifactRecord) {
+function describeArtifact(artifact: ArtifactRecord) {
   const { name, path, sizeBytes, sha256, contentType, encoding, storedAt } = artifact;
   return { name, path, sizeBytes, sha256, contentType, encoding, storedAt };
 }
