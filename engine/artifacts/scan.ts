@@ -1,8 +1,8 @@
 import type { ArtifactRefusal, ArtifactRequest } from "../ports/runtime.ts";
-import { charactersOf, compileGlob, literalSegments, type Meter, standingOf } from "./glob.ts";
+import { patternsOf } from "./glob.ts";
 
-/** Comparisons of characters in one scan: about a second of them. */
-const MAX_STEPS = 50_000_000;
+/** Comparisons of characters in one scan, at most, were every name as bad as it can be for its glob. */
+const MAX_STEPS = 5_000_000_000;
 /** What a name may have in bytes: more than any path that a person wants to see. */
 const MAX_PATH_BYTES = 1024;
 /** A base is not looked for deeper than this: each of its directories is asked for by itself. */
@@ -31,33 +31,30 @@ export interface Scan {
  * ones have to lead below the root.
  */
 export function beginScan(request: ArtifactRequest, workdir: readonly string[], root: readonly string[] = []): Scan {
-  const meter: Meter = { steps: 0 };
   const { limits } = request;
   const refused: ArtifactRefusal[] = [];
   const bases: (readonly string[])[] = [];
   const globs = request.paths.map((source) => {
-    const glob = compileGlob(source);
-    // The spec's schema lets none of these through.
-    if (typeof glob === "string") throw new Error("a glob of an accepted spec cannot be read");
-    const patterns = glob.alternatives.flatMap(({ absolute, segments, base }) => {
-      const start = absolute ? base : [...workdir, ...base];
-      if (!isWithin(start, root)) {
-        refused.push({ path: source, code: "outside", message: "leads out of the working directory" });
-        return [];
+    const patterns = patternsOf(source, workdir).filter(({ base }) => {
+      // The spec's schema lets no `..` through; the base of a glob must not be looked for anywhere else in any case.
+      if (isWithin(base, root) && !base.includes("..")) {
+        bases.push(base.slice(0, Math.max(root.length, MAX_BASE_DEPTH)));
+        return true;
       }
-      bases.push(start.slice(0, Math.max(root.length, MAX_BASE_DEPTH)));
-      return [{ start, segments: absolute ? segments : [...literalSegments(workdir), ...segments] }];
+      refused.push({ path: source, code: "outside", message: "leads out of the working directory" });
+      return false;
     });
     return { source, patterns, matched: patterns.length === 0 };
   });
   let entries = 0;
   let bytes = 0;
+  let steps = 0;
 
   const exhausted = (): ArtifactRefusal | undefined => {
     const rest = (message: string): ArtifactRefusal => ({ path: request.paths.join(" "), code: "limit", message });
     if (entries > limits.entries) return rest(`more than ${limits.entries} files and directories had to be looked at`);
     if (bytes > limits.bytes) return rest(`more than ${limits.bytes} bytes had to be looked at`);
-    if (meter.steps > MAX_STEPS) return rest("the globs take too many comparisons");
+    if (steps > MAX_STEPS) return rest("the globs take too many comparisons");
     return undefined;
   };
 
@@ -66,17 +63,18 @@ export function beginScan(request: ArtifactRequest, workdir: readonly string[], 
     refused,
     look(path) {
       entries += 1;
-      const characters = charactersOf(path);
+      const characters = path.reduce((sum, name) => sum + name.length + 1, 0);
       let wanted = false;
       let leads = false;
       for (const glob of globs) {
         if (wanted && leads && glob.matched) continue;
-        for (const { segments } of glob.patterns) {
-          const standing = standingOf(segments, characters, meter);
+        for (const pattern of glob.patterns) {
+          steps += pattern.cost * characters;
+          if (steps > MAX_STEPS) return { wanted: false, leads: false };
+          const standing = pattern.standingOf(path);
           wanted ||= standing.matches;
           leads ||= standing.leads;
           glob.matched ||= standing.matches;
-          if (meter.steps > MAX_STEPS) return { wanted: false, leads: false };
         }
       }
       return { wanted, leads };
@@ -85,7 +83,7 @@ export function beginScan(request: ArtifactRequest, workdir: readonly string[], 
       bytes += count;
     },
     settle(path) {
-      for (const glob of globs) glob.matched ||= glob.patterns.some(({ start }) => isWithin(start, path));
+      for (const glob of globs) glob.matched ||= glob.patterns.some(({ base }) => isWithin(base, path));
     },
     exhausted,
     unmatched() {

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { compileGlob } from "../artifacts/glob.ts";
+import { alternativesIn, globProblem } from "../artifacts/glob-rules.ts";
 import { CATEGORIES } from "../errors.ts";
 import {
   absolutePath,
@@ -52,8 +52,8 @@ const retry = z.strictObject({
 });
 
 const artifactGlob = safePath.superRefine((path, context) => {
-  const glob = compileGlob(path);
-  if (typeof glob === "string") context.addIssue({ code: "custom", message: glob, params: { code: "invalid_glob" } });
+  const problem = globProblem(path);
+  if (problem !== undefined) context.addIssue({ code: "custom", message: problem, params: { code: "invalid_glob" } });
 });
 
 const artifactGlobs = z
@@ -61,14 +61,9 @@ const artifactGlobs = z
   .min(1)
   .max(LIMITS.artifactPaths)
   .refine(
-    (paths) => paths.map(alternativesOf).reduce((sum, count) => sum + count, 0) <= LIMITS.artifactAlternatives,
+    (paths) => paths.map(alternativesIn).reduce((sum, count) => sum + count, 0) <= LIMITS.artifactAlternatives,
     rule("too_big", `must stand for at most ${LIMITS.artifactAlternatives} alternatives together`),
   );
-
-function alternativesOf(path: string): number {
-  const glob = compileGlob(path);
-  return typeof glob === "string" ? 0 : glob.alternatives.length;
-}
 
 const artifacts = z.strictObject({
   paths: artifactGlobs,
