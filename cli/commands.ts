@@ -10,6 +10,8 @@ const jobs: Record<string, Load> = {
   events: () => import("./commands/jobs-events.ts").then((module) => module.jobsEvents),
   cancel: () => import("./commands/jobs-cancel.ts").then((module) => module.jobsCancel),
   retry: () => import("./commands/jobs-retry.ts").then((module) => module.jobsRetry),
+  artifacts: () => import("./commands/jobs-artifacts.ts").then((module) => module.jobsArtifacts),
+  download: () => import("./commands/jobs-download.ts").then((module) => module.jobsDownload),
   cost: () => import("./commands/jobs-cost.ts").then((module) => module.jobsCost),
   submit: () => import("./commands/jobs-submit.ts").then((module) => module.jobsSubmit),
 };

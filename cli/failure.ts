@@ -1,7 +1,8 @@
 import type { Violation } from "../engine/errors.ts";
-import { ApiError, ConnectionError, CredentialsError } from "../sdk/index.ts";
+import { ApiError, ChecksumError, ConnectionError, CredentialsError } from "../sdk/index.ts";
 import { UsageError } from "./context.ts";
 import { EXIT } from "./exit-codes.ts";
+import { UnsafeName } from "./save-file.ts";
 import { plain } from "./table.ts";
 
 export interface Failure {
@@ -23,6 +24,8 @@ export function failureOf(thrown: unknown): Failure {
   }
   if (thrown instanceof ConnectionError) return failure(EXIT.failed, thrown.message, { code: "UNAVAILABLE" });
   if (thrown instanceof CredentialsError) return failure(EXIT.failed, thrown.message, { code: "UNAUTHENTICATED" });
+  if (thrown instanceof ChecksumError) return failure(EXIT.failed, plain(thrown.message), { code: "CHECKSUM" });
+  if (thrown instanceof UnsafeName) return failure(EXIT.failed, plain(thrown.message), { code: "UNSAFE_NAME" });
   if (thrown instanceof UsageError) return failure(EXIT.usage, thrown.message, { code: "USAGE" });
   if (isLongshoreError(thrown)) {
     const mistake = thrown.code === "VALIDATION";

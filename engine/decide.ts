@@ -80,6 +80,11 @@ function apply(draft: Draft, stage: Stage, occurrence: Occurrence): void {
       return;
     case "EXIT":
       return exit(draft, occurrence);
+    case "KEEP":
+      for (const { storedAt: _, contentBytes: _bytes, attempt: _attempt, ...facts } of occurrence.artifacts) {
+        draft.event("ARTIFACT_READY", facts);
+      }
+      return;
     case "FINISH":
       return finish(draft, occurrence);
     case "CLEAN":
@@ -179,15 +184,18 @@ export function isKept({ cleanup, status }: Pick<JobRecord, "cleanup" | "status"
 }
 
 function finish(draft: Draft, occurrence: Extract<Occurrence, { type: "FINISH" }>): void {
-  const { outcome, logs, logTail, cost, retry } = occurrence;
+  const { outcome, logs, logTail, artifacts, cost, retry } = occurrence;
   const ended = draft.attempt?.exit ?? null;
   const finishedAt = ended?.finishedAt ?? draft.at;
-  const tail = logTail === undefined ? {} : { logTail };
-  draft.setAttempt({ error: outcome.error, finishedAt, logLines: logs.lines, ...tail, token: null });
+  const collected = {
+    ...(logTail === undefined ? {} : { logTail }),
+    ...(artifacts === undefined ? {} : { artifacts }),
+  };
+  draft.setAttempt({ error: outcome.error, finishedAt, logLines: logs.lines, ...collected, token: null });
   const kept = draft.attempt !== null && isKept({ ...draft.job, status: outcome.status }, draft.attempt);
   const cleanupPending = retry !== null || !kept;
   const common = { cost, cleanupPending, slotShard: null, exitCode: ended?.exitCode ?? null, error: outcome.error };
-  draft.event("LOGS_COLLECTED", logs);
+  draft.event("LOGS_COLLECTED", { ...logs, ...collected });
   draft.event("COST_RECORDED", { ...cost });
   if (retry !== null) {
     const retryAt = new Date(Date.parse(draft.at) + retry.delaySeconds * 1000).toISOString();

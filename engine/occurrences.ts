@@ -1,3 +1,4 @@
+import type { ArtifactRecord, ArtifactSummary } from "./artifacts/record.ts";
 import type { Cost } from "./cost.ts";
 import type { AttemptExit, AttemptRecord, JobRecord, LogTail, StopReason } from "./ledger/records.ts";
 import type { Outcome } from "./outcome.ts";
@@ -19,6 +20,8 @@ export type Occurrence =
   | { type: "STOP"; attempt: number; reason: StopReason }
   /** The attempt has ended, or never began. `startedAt` and `externalRef` when the runtime knows better than we did. */
   | { type: "EXIT"; attempt: number; exit: AttemptExit; startedAt: string | null; externalRef: string | null }
+  /** Files that the attempt left are stored. */
+  | { type: "KEEP"; attempt: number; artifacts: readonly ArtifactRecord[] }
   /** What the attempt left is collected and it is judged. A retry comes with its delay. */
   | {
       type: "FINISH";
@@ -26,6 +29,8 @@ export type Occurrence =
       outcome: Outcome;
       logs: { lines: number; bytes: number; truncated: boolean };
       logTail?: LogTail;
+      /** Where the spec asks for files. */
+      artifacts?: ArtifactSummary;
       cost: Cost;
       retry: { delaySeconds: number } | null;
     }
@@ -137,6 +142,7 @@ export const TRANSITIONS: Readonly<Record<Stage, Readonly<Record<OccurrenceType,
     START: "ignore",
     STOP: "ignore",
     EXIT: "ignore",
+    KEEP: "apply",
     FINISH: "apply",
     DEFER: "ignore",
     CANCEL: "apply",
@@ -173,6 +179,7 @@ function all(legality: Legality): Record<OccurrenceType, Legality> {
     START: legality,
     STOP: legality,
     EXIT: legality,
+    KEEP: legality,
     FINISH: legality,
     CLEAN: legality,
     REQUEUE: legality,

@@ -7,6 +7,7 @@ import { listJobs } from "../engine/ledger/list.ts";
 import { readEvents, readJob } from "../engine/ledger/read.ts";
 import type { JobRecord } from "../engine/ledger/records.ts";
 import {
+  describeArtifacts,
   describeDeadLetter,
   describeEvent,
   describeJob,
@@ -41,6 +42,7 @@ export function makeHandler(ctx: EngineContext) {
     { method: "GET", path: "/v1/jobs/{id}/events", handler: (event: ApiEvent) => events(ctx, event) },
     { method: "GET", path: "/v1/jobs/{id}/logs", handler: (event: ApiEvent) => logs(ctx, event) },
     { method: "GET", path: "/v1/jobs/{id}/logs/stream", handler: (event: ApiEvent) => plainCall(ctx, event) },
+    { method: "GET", path: "/v1/jobs/{id}/artifacts", handler: (event: ApiEvent) => artifacts(ctx, event) },
     { method: "GET", path: "/v1/jobs/{id}/cost", handler: (event: ApiEvent) => cost(ctx, event) },
     { method: "GET", path: "/v1/dead-letters", handler: (event: ApiEvent) => deadLetters(ctx, event) },
     { method: "GET", path: "/v1/dead-letters/{id}", handler: (event: ApiEvent) => deadLetter(ctx, event) },
@@ -162,6 +164,10 @@ export async function* selectLines(batches: AsyncIterable<LogLine[]>, params: Lo
 /** What a line takes in an answer; a control character takes six bytes there. */
 function answerBytes(line: LogLine): number {
   return Buffer.byteLength(JSON.stringify(line));
+}
+
+async function artifacts(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
+  return json(200, await describeArtifacts(ctx, await jobOf(ctx, event)));
 }
 
 async function cost(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {

@@ -1,4 +1,4 @@
-/** Every route of the API: method and path under the stage. The front doors and the API's description read it. */
+/** Every route of the API: method and path under the stage; what `{name+}` stands for may hold slashes. The front doors and the API's description read it. */
 export const ROUTES = [
   ["POST", "/v1/jobs"],
   ["GET", "/v1/jobs"],
@@ -9,6 +9,9 @@ export const ROUTES = [
   ["GET", "/v1/jobs/{id}/events"],
   ["GET", "/v1/jobs/{id}/logs"],
   ["GET", "/v1/jobs/{id}/logs/stream"],
+  ["GET", "/v1/jobs/{id}/artifacts"],
+  ["GET", "/v1/jobs/{id}/artifacts/{name+}"],
+  ["HEAD", "/v1/jobs/{id}/artifacts/{name+}"],
   ["GET", "/v1/jobs/{id}/cost"],
   ["GET", "/v1/dead-letters"],
   ["GET", "/v1/dead-letters/{id}"],
@@ -22,7 +25,7 @@ export const ROUTES = [
 const PATTERNS = ROUTES.map(([method, path]) => ({
   method,
   literal: !path.includes("{"),
-  pattern: new RegExp(`^${path.replace(/\{(\w+)\}/g, "(?<$1>[^/]+)")}/?$`),
+  pattern: new RegExp(`^${path.replace(/\{(\w+)\}/g, "(?<$1>[^/]+)").replace(/\{(\w+)\+\}/g, "(?<$1>.+?)")}/?$`),
 }));
 
 /** The methods that a path can be called with (none for an unknown path), and the parameters in it, still encoded. */

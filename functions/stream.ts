@@ -6,6 +6,7 @@ import { describeEvent } from "../engine/operations/describe.ts";
 import { createLiveLogs, type LiveLogs } from "../engine/operations/live-log.ts";
 import type { LogLine } from "../engine/operations/log-line.ts";
 import { isTerminal, TERMINAL_STATUSES } from "../engine/states.ts";
+import { type ArtifactDeps, makeHandler as artifacts, wantsArtifact } from "./artifacts.ts";
 import { type ApiEvent, header, instanceOf, problem } from "./http.ts";
 import { endMessage, logMessages, logQuery } from "./log-messages.ts";
 import { eventParams, lastEventId } from "./params.ts";
@@ -16,7 +17,7 @@ import { formatSse, type Progress, type SseMessage, withHeartbeats } from "./sse
 export interface StreamResult {
   statusCode: number;
   headers: Record<string, string>;
-  body: AsyncIterable<string>;
+  body: AsyncIterable<string | Uint8Array>;
 }
 
 /** Tells that a job may have changed. */
@@ -34,6 +35,8 @@ export interface StreamDeps {
   onProgress(jobId: JobId, wake: () => void): () => void;
   /** The logs that are followed; given where several handlers share them, default: of this handler's own. */
   live?: LiveLogs;
+  /** As `sign` of the handler of artifacts. */
+  signArtifact?: ArtifactDeps["sign"];
 }
 
 const SSE_HEADERS = {
@@ -46,15 +49,19 @@ const PAGE = 500;
 
 /** Whether a request is for this handler: it follows, or it wants something else than one JSON document. */
 export function wantsStream(event: ApiEvent): boolean {
+  if (wantsArtifact(event)) return true;
   if (/\/events$/.test(event.path)) return follows(event);
   return /\/logs$/.test(event.path) && (follows(event) || accepts(event, "text/plain"));
 }
 
-/** Events and logs as server-sent events, and logs as text. `signal` aborts when the reader has gone. */
+/** Events and logs as server-sent events, logs as text, and the bytes of artifacts. `signal` aborts when the reader has gone. */
 export function makeHandler(given: StreamDeps) {
-  const deps = { ...given, live: given.live ?? createLiveLogs(given.ctx) };
+  const { ctx, signArtifact, live = createLiveLogs(ctx) } = given;
+  const deps = { ...given, live };
+  const artifact = artifacts(signArtifact === undefined ? { ctx } : { ctx, sign: signArtifact });
   return async (event: ApiEvent, signal: AbortSignal): Promise<StreamResult> => {
     try {
+      if (wantsArtifact(event)) return await artifact(event);
       const request = { job: await jobOf(deps.ctx, event), event, signal };
       if (/\/events$/.test(event.path)) return streamEvents(deps, request);
       if (accepts(event, "text/plain") && !accepts(event, "text/event-stream")) {
@@ -67,6 +74,8 @@ export function makeHandler(given: StreamDeps) {
     }
   };
 }
+
+type Following = StreamDeps & { live: LiveLogs };
 
 /** One reader's request: the job, what is asked, and the signal that aborts when the reader has gone. */
 interface Request {
@@ -119,11 +128,11 @@ function isTerminalEvent(type: string): boolean {
   return (TERMINAL_STATUSES as readonly string[]).includes(type);
 }
 
-function streamLogs(deps: Required<StreamDeps>, { job, event, signal }: Request): StreamResult {
+function streamLogs(deps: Following, { job, event, signal }: Request): StreamResult {
   return sse(deps, job, logMessages(deps, { job, signal }, logQuery(event)));
 }
 
-function logText(deps: Required<StreamDeps>, { job, event, signal }: Request): StreamResult {
+function logText(deps: Following, { job, event, signal }: Request): StreamResult {
   const query = logQuery(event);
   const body = follows(event)
     ? followedText(logMessages(deps, { job, signal }, query))

@@ -106,8 +106,9 @@ async function answer(door: Door, request: IncomingMessage, response: ServerResp
     }
     const body = await readBody(request, MAX_BODY_BYTES, tooLarge);
     const event = proxyEvent(request, { path: resource, parameters, body });
-    if (method === "GET" && wantsStream(event)) return await stream(door, event, response);
-    send(response, await (method === "GET" ? functions.query(event) : functions.submit(event)));
+    const isRead = method === "GET" || method === "HEAD";
+    if (isRead && wantsStream(event)) return await stream(door, event, response);
+    send(response, await (isRead ? functions.query(event) : functions.submit(event)));
   } catch (error) {
     // Who hung up while the body was read gets no answer, and is no error of ours.
     if (response.headersSent || request.errored) throw error;

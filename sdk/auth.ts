@@ -47,6 +47,7 @@ export function signingRegion(url: URL, auth: Auth): string | undefined {
   return region;
 }
 
-function isLoopback({ hostname }: URL): boolean {
+/** Whether an address is of this machine. */
+export function isLoopback({ hostname }: URL): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }

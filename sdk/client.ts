@@ -1,8 +1,11 @@
+import { type DownloadOptions, download } from "./download.ts";
 import { eventStream } from "./event-stream.ts";
 import { type FollowOptions, follow } from "./follow.ts";
-import type { Query } from "./query.ts";
+import { encode, type Query } from "./query.ts";
 import { createTransport, type TransportOptions } from "./request.ts";
 import type {
+  Artifact,
+  Artifacts,
   Cost,
   DeadLetter,
   DryRun,
@@ -82,6 +85,13 @@ export interface LongshoreClient {
     /** A new job from one that did not succeed. */
     retry(jobId: string, options?: CallOptions): Promise<Job>;
     cost(jobId: string, options?: CallOptions): Promise<Cost>;
+    /** The files that the job left. */
+    artifacts(jobId: string, options?: CallOptions): Promise<Artifacts>;
+    /**
+     * The bytes of one of them as they are stored: after a broken connection it goes on where it was. It ends with the check
+     * of the hash, and throws ChecksumError when that fails.
+     */
+    download(jobId: string, artifact: Artifact, options?: DownloadOptions): AsyncGenerator<Uint8Array, void>;
     /** The events so far. */
     events(jobId: string, options?: CallOptions): AsyncGenerator<Event, void>;
     /** The lines so far. */
@@ -142,6 +152,9 @@ export function createClient(options: TransportOptions): LongshoreClient {
       cancel: (jobId, call = {}) => transport.json("POST", at(jobId, "/cancel"), { ...call, repeatable: true }),
       retry: (jobId, call = {}) => transport.json("POST", at(jobId, "/retry"), call),
       cost: (jobId, call = {}) => transport.json("GET", at(jobId, "/cost"), call),
+      artifacts: (jobId, call = {}) => transport.json("GET", at(jobId, "/artifacts"), call),
+      download: (jobId, artifact, options = {}) =>
+        download(transport, { path: at(jobId, `/artifacts/${pathOf(artifact)}`), artifact }, options),
       events: (jobId, call = {}) => pages(at(jobId, "/events"), {}, call),
       logs: (jobId, filter = {}, call = {}) =>
         pages(at(jobId, "/logs"), { ...startQuery(filter), ...streamQuery(filter) }, call),
@@ -175,6 +188,11 @@ export function createClient(options: TransportOptions): LongshoreClient {
 
 function at(jobId: string, rest = ""): string {
   return `/jobs/${encodeURIComponent(jobId)}${rest}`;
+}
+
+/** A name's own slashes stay; as a signature wants it, all else is encoded. */
+function pathOf({ name }: Artifact): string {
+  return name.split("/").map(encode).join("/");
 }
 
 function deadLetterAt(id: string, rest = ""): string {

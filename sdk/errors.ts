@@ -31,6 +31,17 @@ export class CredentialsError extends Error {
   }
 }
 
+/** The bytes of an artifact are not those that were stored: what was received must not be used. */
+export class ChecksumError extends Error {
+  /** The artifact's. */
+  readonly artifact: string;
+  constructor(artifact: string, what: string) {
+    super(`${artifact} was not received as it was stored: ${what}`);
+    this.name = "ChecksumError";
+    this.artifact = artifact;
+  }
+}
+
 /** Nothing answered, the connection broke, or what answered is no Longshore. */
 export class ConnectionError extends Error {
   constructor(message: string, cause?: unknown) {

@@ -9,7 +9,8 @@ export {
   type PageFilter,
   type SubmitOptions,
 } from "./client.ts";
-export { ApiError, ConnectionError, CredentialsError } from "./errors.ts";
+export type { DownloadOptions } from "./download.ts";
+export { ApiError, ChecksumError, ConnectionError, CredentialsError } from "./errors.ts";
 export type { FollowOptions } from "./follow.ts";
 export type { EndpointSource, TransportOptions, UnsignedRequest } from "./request.ts";
 export type * from "./types.ts";

@@ -1,4 +1,4 @@
-import type { Auth } from "./auth.ts";
+import { type Auth, isLoopback } from "./auth.ts";
 import { ConnectionError, problemOf } from "./errors.ts";
 import { type Query, queryString } from "./query.ts";
 import { refusalOf } from "./refusals.ts";
@@ -43,6 +43,8 @@ export interface Call {
   signal?: AbortSignal | undefined;
   /** The call may be made again when its answer was lost. Default: what the method says. */
   repeatable?: boolean;
+  /** `manual`: a redirect is an answer like any other. Default: followed, unless the request is signed. */
+  redirect?: "manual";
   /** Statuses beyond 2xx that count as an answer. */
   accept?: readonly number[];
 }
@@ -65,11 +67,18 @@ export interface Transport {
    * @throws TypeError where it cannot be told: an API Gateway has it elsewhere, see `logStreamUrl`.
    */
   socketUrl(call: SocketCall): Promise<URL>;
+  /**
+   * Gets bytes, also from elsewhere: where the answer sends to another address, that one is asked by the call's own headers
+   * and nothing else, no credentials, no signature and none of the client's headers.
+   */
+  fetchThrough(path: string, call: Pick<Call, "headers" | "signal">): Promise<Response>;
   /** Tells that an answer broke off. */
   lost(): void;
 }
 
 const MAX_TRIES = 3;
+/** Those that keep the method. */
+const REDIRECTS: readonly number[] = [307, 308];
 
 /**
  * Makes the transport of a client. A call that nobody answered is repeated up to twice when that is safe.
@@ -94,11 +103,12 @@ export function createTransport(options: TransportOptions): Transport {
     const body = call.body === undefined ? undefined : JSON.stringify(call.body);
     const headers = lowerCased({ accept: "application/json", ...options.headers, ...call.headers });
     if (body !== undefined) headers["content-type"] = "application/json";
-    return await sender.send({ method, url, headers, body }, dispatchWith(call.signal));
+    return await sender.send({ method, url, headers, body }, dispatchWith(call));
   }
 
-  function dispatchWith(signal: AbortSignal | undefined): Dispatch {
-    return async ({ method, url, headers, body }, redirect) => {
+  function dispatchWith({ signal, redirect: wanted }: Call): Dispatch {
+    return async ({ method, url, headers, body }, usual) => {
+      const redirect = wanted ?? usual;
       signal?.throwIfAborted();
       try {
         return await fetchIt(url, { method, headers, body: body ?? null, signal: signal ?? null, redirect });
@@ -151,8 +161,23 @@ export function createTransport(options: TransportOptions): Transport {
     return signed;
   }
 
+  async function fetchThrough(path: string, call: Pick<Call, "headers" | "signal">): Promise<Response> {
+    // Its bytes are counted by the caller, who asks again for what is missing.
+    const once = { ...call, repeatable: false, redirect: "manual", accept: REDIRECTS } as const;
+    const response = await exchange(["GET", path, once], async (answer) => answer);
+    if (!REDIRECTS.includes(response.status)) return response;
+    await response.body?.cancel();
+    const target = redirectTarget(response);
+    const { headers = {}, signal } = call;
+    const request = { method: "GET", url: target, headers: lowerCased(headers), body: undefined };
+    const there = await dispatchWith({ signal, redirect: "manual" })(request, "manual");
+    if (there.ok) return there;
+    throw await problemOf(there);
+  }
+
   return {
     socketUrl,
+    fetchThrough,
     send: (method, path, call = {}) => exchange([method, path, call], async (response) => response),
     json: (method, path, call = {}) => exchange([method, path, call], (response) => readJson(response, call.signal)),
     lost: () => source.lost(),
@@ -174,6 +199,17 @@ function apiRoot(endpoint: string): string {
 /** One header for each name, the later one: two that differ in their case would be joined on the way. */
 function lowerCased(headers: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+/** Where an answer sends to. @throws ConnectionError unless that is an address which nobody on the way can change. */
+function redirectTarget(response: Response): URL {
+  const location = response.headers.get("location") || undefined;
+  const url = location === undefined ? null : URL.parse(location, response.url);
+  const isOpen = url?.protocol === "http:" && (isLoopback(url) || url.origin === new URL(response.url).origin);
+  if (url === null || url.username !== "" || !(url.protocol === "https:" || isOpen)) {
+    throw new ConnectionError("Longshore sends to an address that is none, or not encrypted");
+  }
+  return url;
 }
 
 function reason(thrown: unknown): string {

@@ -1,5 +1,5 @@
 import type { ErrorCode, JobError, Violation } from "../engine/errors.ts";
-import type { RuntimeCapabilities, RuntimeConstraints } from "../engine/ports/runtime.ts";
+import type { ArtifactRefusal, RuntimeCapabilities, RuntimeConstraints } from "../engine/ports/runtime.ts";
 import type { JobSpec, JobSpecInput } from "../engine/spec/schema.ts";
 import type { EventType, Phase, Status } from "../engine/states.ts";
 
@@ -41,14 +41,28 @@ export interface Attempt {
   error: JobError | null;
 }
 
+/** A file that a job left. */
 export interface Artifact {
   name: string;
+  /** As the job saw it: absolute in a container, relative to the working directory of a process. */
   path: string;
+  /** Of the bytes as they are downloaded, like the hash. */
   sizeBytes: number;
   sha256: string;
+  /** Of the file itself, whatever its encoding. */
   contentType: string;
-  encoding: string | null;
+  encoding: "gzip" | null;
   storedAt: string;
+}
+
+/** A file that the job's spec asks for and that is not kept; `path` is a glob where nothing was found. */
+export type RefusedArtifact = ArtifactRefusal;
+
+/** The files of a job's last attempt. Of `refusedCount` refusals the first ones are shown. */
+export interface Artifacts {
+  items: Artifact[];
+  refused: RefusedArtifact[];
+  refusedCount: number;
 }
 
 /** A job as lists show it. */

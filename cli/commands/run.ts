@@ -1,4 +1,5 @@
 import type { DryRun, Job } from "../../sdk/types.ts";
+import { keptLine, refusalLines } from "../artifact-views.ts";
 import { command } from "../command.ts";
 import type { Cli } from "../context.ts";
 import { EXIT, exitCodeOf } from "../exit-codes.ts";
@@ -26,12 +27,20 @@ export const run = command({
       if (input.flags.detach) return await detach(cli, job);
       if (cli.json) await cli.print(JSON.stringify({ job }));
       else await cli.note(cli.paint("dim", job.jobId, "stderr"));
-      return exitCodeOf(await watchJob(cli, job));
+      const ended = await watchJob(cli, job);
+      if (!cli.json && spec.artifacts !== undefined) await tellKept(cli, ended);
+      return exitCodeOf(ended);
     } finally {
       release();
     }
   },
 });
+
+async function tellKept(cli: Cli, { jobId }: Job): Promise<void> {
+  const found = await cli.home.client.jobs.artifacts(jobId);
+  await cli.note(cli.paint("dim", keptLine(jobId, found), "stderr"));
+  for (const line of refusalLines(found)) await cli.note(cli.paint("yellow", line, "stderr"));
+}
 
 async function detach(cli: Cli, job: Job): Promise<number> {
   await cli.print(cli.json ? JSON.stringify(job) : job.jobId);

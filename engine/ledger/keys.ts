@@ -58,7 +58,19 @@ export const RUNTIMES_PARTITION = "RUNTIMES";
 export const runtimeKey = (runtime: string): Key => ({ pk: RUNTIMES_PARTITION, sk: runtime });
 /** When the counters are to be counted again. */
 export const recountKey: Key = { pk: "RECOUNT", sk: "RECOUNT" };
+/** A file that an attempt left; `id` stands for its name. */
+export const artifactKey = (jobId: string, attempt: number, id: string): Key => {
+  const { pk, sk } = artifactPrefix(jobId, attempt);
+  return { pk, sk: `${sk}${id}` };
+};
+/** Where all of an attempt's begin. */
+export const artifactPrefix = (jobId: string, attempt: number): Key => ({
+  pk: `JOB#${jobId}`,
+  sk: `ARTIFACT#${pad(attempt, 4)}#`,
+});
 export const homeKey: Key = { pk: "HOME", sk: "HOME" };
+export const artifactObject = (jobId: string, attempt: number, id: string) =>
+  `artifacts/${jobId}/${pad(attempt, 4)}/${id}`;
 export const logObject = (jobId: string, attempt: number) => `logs/${jobId}/${pad(attempt, 4)}.jsonl`;
 
 /** index1: every job by time, newest last, in a few partitions a month. */

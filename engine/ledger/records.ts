@@ -1,3 +1,4 @@
+import type { ArtifactSummary } from "../artifacts/record.ts";
 import type { Cost } from "../cost.ts";
 import type { JobError } from "../errors.ts";
 import type { DeadLetterId, JobId } from "../ids.ts";
@@ -104,6 +105,8 @@ export interface AttemptRecord {
   logLines: number | null;
   /** The end of its log, masked; absent before it is collected, and for a log without a line. */
   logTail?: LogTail;
+  /** What became of the files that the spec asks for; absent where it asks for none, and until they are collected. */
+  artifacts?: ArtifactSummary;
 }
 
 /** The newest lines of a log, as few bytes as may be: they cost with every write of their item. */

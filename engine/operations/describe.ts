@@ -1,8 +1,10 @@
+import type { ArtifactRecord } from "../artifacts/record.ts";
 import { type CircuitRecord, circuitState } from "../circuit.ts";
 import type { EngineContext } from "../context.ts";
+import { readArtifacts } from "../ledger/artifacts.ts";
 import { readCircuit } from "../ledger/circuit.ts";
 import { seenAliveAtMs } from "../ledger/looks.ts";
-import { keyInUse, readAttempts, readSpec, slotsInUse } from "../ledger/read.ts";
+import { keyInUse, readAttempts, readLife, readSpec, slotsInUse } from "../ledger/read.ts";
 import type { AttemptRecord, DeadLetterRecord, EventRecord, JobRecord } from "../ledger/records.ts";
 import { stageOf } from "../occurrences.ts";
 import type { RuntimeAdapter } from "../ports/runtime.ts";
@@ -57,7 +59,27 @@ export async function describeWholeJob(ctx: EngineContext, job: JobRecord) {
     // was deferred nothing has begun.
     job.status === "PENDING" && job.attempt === 1 ? [] : readAttempts(ctx.ledger, job.jobId),
   ]);
-  return { ...described, spec: spec ?? null, attempts: attempts.map(describeAttempt), artifacts: [] };
+  // Who asked for none has none, and nobody has any before the first attempt: nothing is looked for.
+  const none = spec?.artifacts === undefined || (job.status === "PENDING" && job.attempt === 1);
+  const found = none ? [] : await readArtifacts(ctx.ledger, job.jobId, job.attempt);
+  const artifacts = found.map(describeArtifact);
+  return { ...described, spec: spec ?? null, attempts: attempts.map(describeAttempt), artifacts };
+}
+
+/** A kept file as the API shows it. */
+function describeArtifact(artifact: ArtifactRecord) {
+  const { name, path, sizeBytes, sha256, contentType, encoding, storedAt } = artifact;
+  return { name, path, sizeBytes, sha256, contentType, encoding, storedAt };
+}
+
+/** The files of a job, which are those of its last attempt, and what was refused of those that its spec asks for. */
+export async function describeArtifacts(ctx: EngineContext, job: JobRecord) {
+  const [found, life] = await Promise.all([
+    readArtifacts(ctx.ledger, job.jobId, job.attempt),
+    readLife(ctx.ledger, job.jobId),
+  ]);
+  const { refused = [], refusedCount = 0 } = life?.attempt?.artifacts ?? {};
+  return { items: found.map(describeArtifact), refused, refusedCount };
 }
 
 function describeAttempt({ attempt, runtime, startedAt, finishedAt, exit, error }: AttemptRecord) {

@@ -2,11 +2,13 @@ import type { EngineContext } from "../context.ts";
 import { priceOf } from "../cost.ts";
 import { LongshoreError } from "../errors.ts";
 import { advance } from "../ledger/advance.ts";
+import { artifactChanges } from "../ledger/artifacts.ts";
 import { readLife, readSpec } from "../ledger/read.ts";
 import type { AttemptExit, AttemptRecord, JobRecord, Life, StopReason } from "../ledger/records.ts";
 import { type Occurrence, type Stage, stageOf } from "../occurrences.ts";
 import { judge, type Outcome } from "../outcome.ts";
 import { mayRetry, retryDelaySeconds } from "../retry.ts";
+import { collectArtifacts } from "./artifacts.ts";
 import { collectLogs } from "./collect.ts";
 import { type ExecutionOf, isCurrent, neverDispatched, observeExit } from "./observe.ts";
 import { stopAttempt } from "./stop.ts";
@@ -76,22 +78,30 @@ async function finish(ctx: EngineContext, { job, attempt }: Life): Promise<Life>
     throw new LongshoreError("INTERNAL", `job ${job.jobId} is collecting without an exit or a spec on record`);
   }
   const { tail, ...logs } = await collectLogs(ctx, { job, attempt }, spec.logs.maxBytes);
+  const artifacts = await collectArtifacts(ctx, { job, attempt }, spec);
   const outcome = judge(job, attempt, attempt.exit);
   const retry = shouldRetry(outcome) && mayRetry(spec.retry, outcome.error, attempt.attempt);
-  const move = (now: Life): Occurrence => ({
+  const kept = artifacts?.pending ?? [];
+  const finished = (now: Life): Occurrence => ({
     type: "FINISH",
     attempt: attempt.attempt,
     // Judged again by the record as it is at the commit: a cancel may have come meanwhile.
     outcome: judge(now.job, attempt, attempt.exit as AttemptExit),
     logs,
     ...(tail === undefined ? {} : { logTail: tail }),
+    ...(artifacts === undefined ? {} : { artifacts: artifacts.summary }),
     cost: priceOf(ctx.runtimes.get(job.runtime).kind, runTimeMs(attempt)),
     retry:
       retry && now.job.cancelRequestedAt === null
         ? { delaySeconds: retryDelaySeconds(spec.retry, attempt.attempt, ctx.random()) }
         : null,
   });
-  const { life } = await advance(ctx.ledger, job.jobId, { move, known: { job, attempt } });
+  const keep: Occurrence[] = kept.length === 0 ? [] : [{ type: "KEEP", attempt: attempt.attempt, artifacts: kept }];
+  const { life } = await advance(ctx.ledger, job.jobId, {
+    move: (now) => [...keep, finished(now)],
+    extras: artifactChanges(job.jobId, kept),
+    known: artifacts?.life ?? { job, attempt },
+  });
   return life;
 }
 

@@ -130,6 +130,60 @@ export interface LogOptions {
   signal?: AbortSignal;
 }
 
+/** What is asked of the files that an attempt left. */
+export interface ArtifactRequest {
+  /** Globs, see `engine/artifacts/glob.ts`; relative ones are of the working directory. */
+  paths: readonly string[];
+  /** The spec's; null where it has none. */
+  workdir: string | null;
+  /** How much may be looked at: files, directories and whatever else has a name, and bytes that pass through. */
+  limits: { entries: number; bytes: number };
+}
+
+/**
+ * Why a file that was asked for is not there. `symlink`, `hard_link`, `special` (device, fifo, socket): only files are kept,
+ * and links are not followed. `mount`: it is not the attempt's own file system. `outside`: not where the runtime looks.
+ * `limit`: the looking was given up. `gone`: nothing is left of the attempt. The others say what they are.
+ */
+export const ARTIFACT_REFUSALS = [
+  "symlink",
+  "hard_link",
+  "special",
+  "mount",
+  "outside",
+  "invalid_name",
+  "duplicate",
+  "too_big",
+  "too_many",
+  "changed",
+  "unreadable",
+  "no_match",
+  "limit",
+  "gone",
+] as const;
+export type ArtifactRefusalCode = (typeof ARTIFACT_REFUSALS)[number];
+
+/** Something that was asked for and is not handed over; `path` is a glob where nothing was found. */
+export interface ArtifactRefusal {
+  path: string;
+  code: ArtifactRefusalCode;
+  message: string;
+}
+
+/** A file that was asked for. */
+export interface ArtifactFile {
+  /** As the attempt saw it: absolute in a container, relative to the working directory of a process. */
+  path: string;
+  sizeBytes: number;
+  /**
+   * Exactly so many bytes, or it throws: LongshoreError CONFLICT when the file changes meanwhile. It can be read until the
+   * next entry is asked for; one that is not read is left out.
+   */
+  body: AsyncIterable<Uint8Array>;
+}
+
+export type ArtifactEntry = ({ kind: "file" } & ArtifactFile) | ({ kind: "refused" } & ArtifactRefusal);
+
 export interface RuntimeHealth {
   ok: boolean;
   message: string;
@@ -184,6 +238,12 @@ export interface RuntimeAdapter {
    * @throws LongshoreError RUNTIME_UNAVAILABLE when it may be read later; anything else: the rest never can be.
    */
   logs(ref: ExternalRef, options: LogOptions): AsyncIterable<RuntimeLine[]>;
+  /**
+   * The files that an attempt which has ended left under some globs, in an order that stays the same, and what of it is
+   * refused. Where `capabilities.artifacts` is true, before `cleanup`. An unknown reference is refused as `gone`.
+   * @throws LongshoreError RUNTIME_UNAVAILABLE when they may be read later; anything else: the rest never can be.
+   */
+  artifacts?(ref: ExternalRef, request: ArtifactRequest): AsyncIterable<ArtifactEntry>;
   /** Removes every trace of the attempt: idempotent. */
   cleanup(ref: ExternalRef): Promise<void>;
   health(): Promise<RuntimeHealth>;

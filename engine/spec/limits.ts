@@ -38,6 +38,10 @@ export const SPEC_LIMITS = {
   gpus: 64,
   artifactPaths: 100,
   artifactBytes: 10 * 1024 ** 3,
+  /** What the globs of all paths stand for, their braces written out. */
+  artifactAlternatives: 256,
+  /** Files of one job. */
+  artifactFiles: 1000,
   logBytes: 1024 ** 3,
   volumes: 64,
   containers: 16,

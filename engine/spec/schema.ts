@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { alternativesIn, globProblem } from "../artifacts/glob-rules.ts";
 import { CATEGORIES } from "../errors.ts";
 import {
   absolutePath,
@@ -50,8 +51,22 @@ const retry = z.strictObject({
     .default(["AUTH", "IMAGE_PULL", "RUNTIME_UNAVAILABLE", "UNKNOWN"]),
 });
 
+const artifactGlob = safePath.superRefine((path, context) => {
+  const problem = globProblem(path);
+  if (problem !== undefined) context.addIssue({ code: "custom", message: problem, params: { code: "invalid_glob" } });
+});
+
+const artifactGlobs = z
+  .array(artifactGlob)
+  .min(1)
+  .max(LIMITS.artifactPaths)
+  .refine(
+    (paths) => paths.map(alternativesIn).reduce((sum, count) => sum + count, 0) <= LIMITS.artifactAlternatives,
+    rule("too_big", `must stand for at most ${LIMITS.artifactAlternatives} alternatives together`),
+  );
+
 const artifacts = z.strictObject({
-  paths: z.array(safePath).min(1).max(LIMITS.artifactPaths),
+  paths: artifactGlobs,
   maxBytes: whole(1, LIMITS.artifactBytes).default(100 * 1024 * 1024),
   gzip: z.boolean().default(false),
 });

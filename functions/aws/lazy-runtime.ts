@@ -18,8 +18,16 @@ export function lazyRuntime(about: About, load: () => Promise<RuntimeAdapter>): 
       throw error;
     }
   };
+  const artifacts: Pick<RuntimeAdapter, "artifacts"> = about.capabilities.artifacts
+    ? {
+        async *artifacts(ref, request) {
+          yield* (await get()).artifacts?.(ref, request) ?? [];
+        },
+      }
+    : {};
   return {
     ...about,
+    ...artifacts,
     submit: async (launch, signal) => (await get()).submit(launch, signal),
     status: async (ref) => (await get()).status(ref),
     cancel: async (ref, graceSeconds) => (await get()).cancel(ref, graceSeconds),

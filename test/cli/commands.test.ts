@@ -41,6 +41,8 @@ describe("the help", () => {
     "jobs events",
     "jobs cancel",
     "jobs retry",
+    "jobs artifacts",
+    "jobs download",
     "jobs cost",
     "jobs submit",
     "runtimes",

@@ -11,6 +11,8 @@ export type Act =
   | { act: "print"; lines: readonly { stream: "stdout" | "stderr"; text: string }[]; exitCode: number }
   /** Writes `ready`, then sleeps. On SIGTERM it writes `bye` and exits 0 ("end"), or goes on ("ignore"). */
   | { act: "sleep"; onTerm: "end" | "ignore" }
+  /** Leaves files with these texts, by paths relative to the working directory, then exits. */
+  | { act: "leave"; files: Readonly<Record<string, string>> }
   /** Any script; `args` are its "$@". */
   | { act: "shell"; script: string; args?: readonly string[] };
 
@@ -49,6 +51,10 @@ function script(act: Act): string {
   switch (act.act) {
     case "shell":
       return act.script;
+    case "leave":
+      return Object.entries(act.files)
+        .map(([path, text]) => `mkdir -p "$(dirname ${quote(path)})" && printf %s ${quote(text)} > ${quote(path)}`)
+        .join("\n");
     case "print":
       return [
         ...act.lines.map((line) => `echo ${quote(line.text)}${line.stream === "stderr" ? " >&2" : ""}`),

@@ -111,6 +111,64 @@ export function runtimeContract(name: string, facts: RuntimeFacts, setup: () => 
       else describe(title, { skip: true, meta: { skipReason: reason } }, () => test(title, body));
     };
 
+    describe("artifacts", () => {
+      const limits = { entries: 1000, bytes: 10_000_000 };
+      const LEFT = { "out/a.csv": "a,b\n", "out/deep/er/b.csv": "", "out/c.txt": "c", other: "no" };
+      const left = async (ref: ExternalRef, paths: string[], reads = true) => {
+        const files = new Map<string, string>();
+        const refused: [string, string][] = [];
+        for await (const entry of adapter.artifacts?.(ref, { paths, workdir: null, limits }) ?? []) {
+          if (entry.kind === "refused") refused.push([entry.path, entry.code]);
+          else {
+            const chunks = reads ? await Array.fromAsync(entry.body) : [];
+            const bytes = Buffer.concat(chunks);
+            if (reads) expect(bytes.length).toBe(entry.sizeBytes);
+            files.set(entry.path.replace(/^\//, ""), bytes.toString());
+          }
+        }
+        return { files: Object.fromEntries(files), refused };
+      };
+
+      it("are handed over where the runtime says that it can, and nowhere else", async () => {
+        expect(adapter.artifacts !== undefined).toBe(adapter.capabilities.artifacts);
+      });
+
+      it("of an attempt that has ended are the files under the globs, as often as they are asked for", async () => {
+        const [ref] = await run({ act: "leave", files: LEFT });
+        const csv = { "out/a.csv": "a,b\n", "out/deep/er/b.csv": "" };
+        for (let times = 0; times < 2; times++) {
+          expect(await left(ref, ["out/**/*.csv"])).toEqual({ files: csv, refused: [] });
+        }
+        expect(await left(ref, ["out/c.txt", "out/*.csv"])).toEqual({
+          files: { "out/a.csv": "a,b\n", "out/c.txt": "c" },
+          refused: [],
+        });
+      });
+
+      it("that nobody reads are passed over, and what is not there is told", async () => {
+        const [ref] = await run({ act: "leave", files: LEFT });
+        const { files, refused } = await left(ref, ["out/*", "nothing/*"], false);
+        expect(Object.keys(files).sort()).toEqual(["out/a.csv", "out/c.txt"]);
+        expect(refused).toEqual([["nothing/*", "no_match"]]);
+      });
+
+      it("of an unknown reference, and of an attempt that was cleaned up, are gone", async () => {
+        const [ref] = await run({ act: "leave", files: LEFT });
+        await adapter.cleanup(ref);
+        for (const one of [ref, "unknown"]) {
+          expect(await left(one, ["out/*"])).toEqual({ files: {}, refused: [["out/*", "gone"]] });
+        }
+      });
+
+      it("of another home are not handed over", async () => {
+        const other = await another(foreign);
+        const ref = await other.submit(launch({ act: "leave", files: LEFT }), never());
+        await other.wait(ref, never());
+        expect((await left(ref, ["out/*"])).files).toEqual({});
+        await other.cleanup(ref);
+      });
+    });
+
     describe("submit and exit", () => {
       it("runs a command to its end", async () => {
         const [ref, status] = await run(print(["hello"]));

@@ -44,6 +44,7 @@ const launching = (stage: Stage) => ({
   START: to("running", ["STARTED"]),
   STOP: to(stage, [], ["stop-resource"]),
   EXIT: exits,
+  KEEP: refused,
   FINISH: refused,
   CLEAN: refused,
   REQUEUE: refused,
@@ -63,6 +64,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     START: refused,
     STOP: refused,
     EXIT: refused,
+    KEEP: refused,
     FINISH: refused,
     CLEAN: ignored,
     REQUEUE: ignored,
@@ -80,6 +82,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     // There is no attempt yet that could keep the reason.
     STOP: { ignored: ["stop-resource"] },
     EXIT: exits,
+    KEEP: refused,
     FINISH: refused,
     CLEAN: refused,
     REQUEUE: refused,
@@ -104,6 +107,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     START: ignored,
     STOP: ignored,
     EXIT: ignored,
+    KEEP: to("collecting", ["ARTIFACT_READY", "ARTIFACT_READY"]),
     FINISH: to("terminal", ["LOGS_COLLECTED", "COST_RECORDED", "SUCCEEDED"]),
     CLEAN: refused,
     REQUEUE: refused,
@@ -120,6 +124,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     START: ignored,
     STOP: ignored,
     EXIT: ignored,
+    KEEP: ignored,
     FINISH: ignored,
     CLEAN: to("retrying", ["CLEANED_UP"]),
     // The resource of the attempt is still there.
@@ -137,6 +142,7 @@ const TABLE: Record<Stage, Record<OccurrenceType, Expected>> = {
     START: ignored,
     STOP: ignored,
     EXIT: ignored,
+    KEEP: ignored,
     FINISH: ignored,
     CLEAN: to("terminal", ["CLEANED_UP"]),
     REQUEUE: ignored,
@@ -210,9 +216,10 @@ describe.each(STAGES)("a job that is %s", (stage) => {
     }
   });
 
-  // What the reconciler tells is told once per finding; the others are deliveries, which may come again.
+  // What the reconciler tells is told once per finding, and files are kept once by their own items, which may not be there
+  // before; the others are deliveries, which may come again.
   const delivered = TYPES.filter(
-    (type) => TABLE[stage][type] !== "refused" && type !== "RELAUNCH" && type !== "ORPHAN",
+    (type) => TABLE[stage][type] !== "refused" && !["RELAUNCH", "ORPHAN", "KEEP"].includes(type),
   );
   test.each(delivered)("is not moved twice by %s", (type) => {
     const { life } = decide(lifeAt(stage), occurrences()[type], NOW);

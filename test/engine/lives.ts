@@ -1,3 +1,4 @@
+import type { ArtifactRecord } from "../../engine/artifacts/record.ts";
 import { type Decision, decide } from "../../engine/decide.ts";
 import { type JobId, mintJobId } from "../../engine/ids.ts";
 import type { AttemptExit, JobRecord, Life } from "../../engine/ledger/records.ts";
@@ -58,6 +59,18 @@ export const exitOf = (patch: Partial<AttemptExit> = {}): AttemptExit => ({
   ...patch,
 });
 
+const artifactOf = (name: string, attempt: number): ArtifactRecord => ({
+  name,
+  path: `/${name}`,
+  sizeBytes: 3,
+  sha256: "0".repeat(64),
+  contentType: "text/csv",
+  encoding: null,
+  storedAt: at(21),
+  attempt,
+  contentBytes: 3,
+});
+
 /** One ordinary occurrence of each type, of the given attempt. */
 export function occurrences(attempt = 1): { [T in OccurrenceType]: Extract<Occurrence, { type: T }> } {
   return {
@@ -68,6 +81,7 @@ export function occurrences(attempt = 1): { [T in OccurrenceType]: Extract<Occur
     START: { type: "START", attempt, externalRef: `ref-${attempt}`, startedAt: at(10 * attempt) },
     STOP: { type: "STOP", attempt, reason: "timeout" },
     EXIT: { type: "EXIT", attempt, exit: exitOf(), startedAt: at(10 * attempt), externalRef: `ref-${attempt}` },
+    KEEP: { type: "KEEP", attempt, artifacts: [artifactOf("out/a.csv", attempt), artifactOf("out/b.csv", attempt)] },
     FINISH: {
       type: "FINISH",
       attempt,

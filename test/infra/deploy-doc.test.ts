@@ -72,7 +72,7 @@ describe("the page about a deployment", () => {
     const [stage] = made.of("AWS::ApiGatewayV2::Stage").values();
     const socket = `arn:aws:execute-api:REGION:ACCOUNT:LOG_STREAM_API/${stage?.StageName}/$connect`;
     const arns = ROUTES.map(([method, path]) => {
-      return `arn:aws:execute-api:REGION:ACCOUNT:API/api/${method}${path.replace(/\{\w+\}/g, "*")}`;
+      return `arn:aws:execute-api:REGION:ACCOUNT:API/api/${method}${path.replace(/\{\w+\+?\}/g, "*")}`;
     });
     expect(invoke.map(({ Resource }) => Resource).sort()).toEqual([...arns, socket].sort());
   });

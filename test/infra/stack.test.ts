@@ -13,6 +13,7 @@ import { invocable } from "../../functions/aws/serve.ts";
 import { AWS_RUNTIMES, readAwsSettings } from "../../functions/aws/settings.ts";
 import { makeHandler as query } from "../../functions/query.ts";
 import { ROUTES as KNOWN_ROUTES } from "../../functions/routes.ts";
+import { makeHandler as streamed } from "../../functions/stream.ts";
 import { makeHandler as submit } from "../../functions/submit.ts";
 import { bundleOptions } from "../../infra/bundle.ts";
 import { GATEWAY_PROBLEMS, ROUTES } from "../../infra/constructs/api.ts";
@@ -95,7 +96,7 @@ const STREAM = [
 ];
 const objects = (...actions: string[]) => [
   { actions: ["s3:ListBucket"], resources: ["<Bucket.Arn>"], conditions: undefined },
-  { actions, resources: ["<Bucket.Arn>/logs/*"], conditions: undefined },
+  { actions, resources: ["<Bucket.Arn>/artifacts/*", "<Bucket.Arn>/logs/*"], conditions: undefined },
 ];
 const SECRETS = [
   {
@@ -361,8 +362,8 @@ describe("the API", () => {
     }));
     const streamed = uris.filter(({ mode }) => mode === "STREAM");
     // The default is 29 s, as for an answer that is not streamed.
-    expect(streamed.map(({ timeout }) => timeout)).toEqual([900_000, 900_000]);
-    expect(streamed.map(({ method }) => method)).toEqual(["GET", "GET"]);
+    expect(streamed.map(({ timeout }) => timeout)).toEqual(streamed.map(() => 900_000));
+    expect(streamed.map(({ method }) => method).sort()).toEqual(["GET", "GET", "GET", "HEAD"]);
     for (const { uri } of streamed) {
       expect(uri).toMatch(/\/2021-11-15\/functions\/<StreamFunction\.Arn>\/response-streaming-invocations$/);
     }
@@ -387,11 +388,18 @@ describe("the API", () => {
     );
     const pathParameters = { id: "job_01JDZZZZZZ0000000000000001", name: "stub" };
     if (path.startsWith("/v1/dead-letters")) pathParameters.id = "dl_01JDZZZZZZ0000000000000001";
-    const concrete = path.replace("{id}", pathParameters.id).replace("{name}", pathParameters.name);
+    const concrete = path.replace("{id}", pathParameters.id).replace(/\{name\+?\}/, pathParameters.name);
     const spec = { runtime: "stub" };
     const body = method === "POST" ? JSON.stringify(path.endsWith("/batch") ? { jobs: [spec] } : spec) : null;
     const headers = { "content-type": "application/json" };
     const event = { httpMethod: method, path: concrete, pathParameters, headers, body, requestContext: {} };
+    if (path.endsWith("{name+}")) {
+      const none = { progressOf: () => null, onProgress: () => () => undefined };
+      const changes = { subscribe: () => ({ next: async () => undefined, end: () => undefined }) };
+      const files = streamed({ ctx, changes, ...none });
+      const answer = await files(event as never, new AbortController().signal);
+      return expect(answer).toMatchObject({ statusCode: ERRORS.QUOTA.http });
+    }
     expect(await handler(event, {} as Context)).toMatchObject({ statusCode: ERRORS.QUOTA.http });
     // What API Gateway hands to another function is not there, and no failure.
     const elsewhere = { ...event, path: "/v1/elsewhere" };

@@ -163,7 +163,7 @@ function routeOf(
 }
 
 function patternOf(template: string): RegExp {
-  return new RegExp(`^${template.replace(/\{(\w+)\}/g, "(?<$1>[^/]+)")}$`);
+  return new RegExp(`^${template.replace(/\{(\w+)\}/g, "(?<$1>[^/]+)").replace(/\{(\w+)\+\}/g, "(?<$1>.+)")}$`);
 }
 
 function multi(params: URLSearchParams): Record<string, string[]> {

@@ -7,6 +7,7 @@ import { describeWith } from "../lab/counterparts.ts";
 import type { DeployedHome } from "../lab/deployed-home.ts";
 import type { DeployedStores } from "../lab/deployed-stores.ts";
 import { openTlsDoor } from "../lab/tls-door.ts";
+import { artifactsKept } from "./artifacts.ts";
 import { call, type Target } from "./client.ts";
 import { collections } from "./collections.ts";
 import type { Job, LogLine, Page } from "./contract.ts";
@@ -61,6 +62,7 @@ export function awsScenarios(lab: () => DeployedLab): void {
       // What the stub runs can be stopped by nobody but the process that started it.
       collections(target, { other: "docker", forever: DOCKER.forever, ...FEW });
       deadLetters(target, DOCKER);
+      artifactsKept(target, { name: "docker", job: dockerJob });
       streams(target, { name: "docker", job: dockerJob });
       unhappyLives(target, { name: "docker", job: dockerJob, left: containersOf });
     });

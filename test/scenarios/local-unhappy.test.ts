@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeWith } from "../lab/counterparts.ts";
+import { artifactsKept } from "./artifacts.ts";
 import { cleanedUp, ended, submit, type Target } from "./client.ts";
 import { images, REGISTRY_CREDENTIALS } from "./images.ts";
 import { containersOf, processesOf } from "./leftovers.ts";
@@ -20,10 +21,13 @@ afterAll(async () => {
 describe("a local home", () => {
   unhappyLives(target, { name: "process", job: processJob, left: (jobId) => processesOf({ jobId }) });
   retries(target);
+  artifactsKept(target, { name: "process", job: processJob });
 });
 
 describeWith("docker", "a local home with Docker", () => {
   unhappyLives(target, { name: "docker", job: dockerJob, left: containersOf });
+
+  artifactsKept(target, { name: "docker", job: dockerJob });
 
   it("tells a job that takes more memory than it may as OOM", async () => {
     const more = { resources: { memoryMiB: 16 }, retry: { maxAttempts: 3, delaySeconds: 0 } };

@@ -25,7 +25,7 @@ const ANY: readonly ImportKind[] = ["value", "dynamic", "type"];
 const RULES: Record<string, Rule> = {
   engine: {
     zones: { engine: ANY },
-    packages: ["zod", "ulid", "canonicalize", "node:crypto", "node:buffer", "node:util"],
+    packages: ["zod", "ulid", "canonicalize", "mime", "minimatch", "node:crypto", "node:buffer", "node:util"],
   },
   // An adapter's own folder and what adapters share are let through in `objection`; every other adapter is a sibling.
   adapters: { zones: { engine: ANY } },

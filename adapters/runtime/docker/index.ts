@@ -1,8 +1,10 @@
 import type { ContainerInspectInfo } from "dockerode";
+import { goneFrom } from "../../../engine/artifacts/scan.ts";
 import { LongshoreError } from "../../../engine/errors.ts";
 import { LABELS } from "../../../engine/naming.ts";
 import type { Clock } from "../../../engine/ports/clock.ts";
 import type { ExternalRef, Owned, RuntimeAdapter, RuntimeStatus } from "../../../engine/ports/runtime.ts";
+import { readArtifacts } from "./artifacts.ts";
 import { createEngine, type EngineAddress } from "./client.ts";
 import { engineFailure, httpStatus } from "./errors.ts";
 import { createWatcher } from "./events.ts";
@@ -69,6 +71,8 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
   const own = new Set<ExternalRef>();
   /** The last answer about each listed container; good until its state changes. */
   const listed = new Map<ExternalRef, { state: string; status: RuntimeStatus }>();
+  /** How often the archives of a container broke off. */
+  const breaks = new Map<ExternalRef, number>();
   let disposing: Promise<void> | undefined;
 
   async function alive(): Promise<Set<ExternalRef>> {
@@ -200,6 +204,12 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
       yield* readLog(engine, ref, { ...logOptions, ended: known || found?.State.Running !== true });
     },
 
+    async *artifacts(ref, request) {
+      const container = await inspectOwn(ref);
+      if (container === undefined) yield { kind: "refused", ...goneFrom(request) };
+      else yield* readArtifacts(engine, { container, breaks }, request);
+    },
+
     async cleanup(ref) {
       if (!own.has(ref) && (await inspectOwn(ref)) === undefined) return;
       cancelled.add(ref);
@@ -209,6 +219,7 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
       cancelled.delete(ref);
       held.delete(ref);
       own.delete(ref);
+      breaks.delete(ref);
       watcher.forget(ref);
     },
 

@@ -3,8 +3,10 @@ import { access, constants } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { isAbsolute } from "node:path";
 import { SHUTDOWN } from "../../../engine/abort.ts";
+import { goneFrom } from "../../../engine/artifacts/scan.ts";
 import { LongshoreError } from "../../../engine/errors.ts";
 import type { Launch, Owned, RuntimeAdapter, RuntimeStatus } from "../../../engine/ports/runtime.ts";
+import { readArtifacts } from "./artifacts.ts";
 import { createAttempts } from "./attempts.ts";
 import { createChanges } from "./changes.ts";
 import { claim } from "./claim.ts";
@@ -179,6 +181,10 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): RuntimeAda
       } finally {
         await reader.close();
       }
+    },
+    async *artifacts(name, request) {
+      if (attempts.own(name) === undefined) yield { kind: "refused", ...goneFrom(request) };
+      else yield* readArtifacts(request.workdir ?? attempts.path(name, FILES.work), request);
     },
     async health() {
       try {

@@ -19,7 +19,7 @@ export const CAPABILITIES: RuntimeCapabilities = {
   initContainers: false,
   healthCheck: false,
   streamingLogs: true,
-  artifacts: false,
+  artifacts: true,
   spot: false,
   placement: false,
   exec: false,

@@ -1,6 +1,8 @@
+import { goneFrom } from "../../../engine/artifacts/scan.ts";
 import { LongshoreError } from "../../../engine/errors.ts";
 import type { Clock } from "../../../engine/ports/clock.ts";
 import type { Launch, Owned, RuntimeAdapter, RuntimeStatus } from "../../../engine/ports/runtime.ts";
+import { scriptedFiles } from "./files.ts";
 import { beginLife, type Life } from "./life.ts";
 import { CAPABILITIES, failureOf, scriptOf, violationsOf } from "./spec.ts";
 
@@ -130,6 +132,11 @@ export function createStubRuntime(options: StubRuntimeOptions): RuntimeAdapter {
         // A line that came while the consumer had the one before is there already, and nobody will tell of it again.
         if (life.status().phase !== "exited" && next >= life.lines.length) await changeOf(life, signal);
       }
+    },
+    async *artifacts(ref, request) {
+      const life = lives.get(ref);
+      if (life === undefined) yield { kind: "refused", ...goneFrom(request) };
+      else yield* scriptedFiles(life.files, request);
     },
     async cleanup(ref) {
       made.delete(ref);

@@ -9,6 +9,7 @@ export interface Life {
   readonly attempt: number;
   readonly cleanup: "always" | "onSuccess" | "never";
   readonly lines: readonly RuntimeLine[];
+  readonly files: Script["files"];
   status(): RuntimeStatus;
   /** Resolves when a line was written or the life has ended since the call. */
   changed(): Promise<void>;
@@ -76,6 +77,7 @@ export function beginLife(launch: Launch, script: Script, clock: Clock): Life {
     attempt: launch.attempt,
     cleanup: spec.cleanup,
     lines,
+    files: script.files,
     status: () => status,
     changed() {
       change ??= Promise.withResolvers<void>();

@@ -11,7 +11,7 @@ export const CAPABILITIES: RuntimeCapabilities = {
   initContainers: false,
   healthCheck: false,
   streamingLogs: true,
-  artifacts: false,
+  artifacts: true,
   spot: false,
   placement: false,
   exec: false,
@@ -39,6 +39,8 @@ export interface Script {
    * after the grace: 137).
    */
   onTerm: "die" | "end" | "ignore";
+  /** STUB_FILES: what it leaves, as JSON: the text of each file, or a number of zero bytes, by its absolute path. */
+  files: Readonly<Record<string, string | number>>;
   /** STUB_FAIL: the category with which its start fails. */
   fail: Category | null;
   /** STUB_END_WITH: the category with which the runtime ends it after its duration, such as OOM. */
@@ -59,6 +61,8 @@ const RULES: Readonly<Record<string, (value: string) => string | null>> = {
   STUB_EXIT_CODE: (value) => (isInteger(value, 255) ? null : "must be an integer from 0 to 255"),
   STUB_LINES: (value) => (isInteger(value, MAX_LINES) ? null : `must be an integer from 0 to ${MAX_LINES}`),
   STUB_ON_TERM: (value) => (ON_TERM.some((one) => one === value) ? null : `must be one of ${ON_TERM.join(", ")}`),
+  STUB_FILES: (value) =>
+    filesOf(value) === undefined ? "must be a JSON object of absolute paths with texts or sizes" : null,
   STUB_FAIL: isCategoryRule,
   STUB_END_WITH: isCategoryRule,
   /** The two above hold for the attempts up to this number; default every one. */
@@ -83,6 +87,7 @@ export function scriptOf({ env, attempt }: Launch): Script {
     exitCode: Number(env.STUB_EXIT_CODE ?? 0),
     lines: linesOf(env),
     onTerm: ON_TERM.find((one) => one === env.STUB_ON_TERM) ?? "die",
+    files: filesOf(env.STUB_FILES ?? "{}") ?? {},
     fail: fails ? categoryOf(env.STUB_FAIL) : null,
     endWith: fails ? categoryOf(env.STUB_END_WITH) : null,
   };
@@ -104,6 +109,20 @@ function linesOf(env: Env): Script["lines"] {
   const count = Number(env.STUB_LINES ?? 0);
   for (let n = 1; n <= count; n++) lines.push({ stream: "stdout", text: `line ${n}` });
   return lines;
+}
+
+function filesOf(json: string): Script["files"] | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(json);
+  } catch {
+    // The rule says what is wrong with it, without quoting it.
+    return undefined;
+  }
+  if (typeof parsed !== "object" || parsed === null) return undefined;
+  const isFile = ([path, content]: [string, unknown]) =>
+    path.startsWith("/") && (typeof content === "string" || (Number.isSafeInteger(content) && Number(content) >= 0));
+  return Object.entries(parsed).every(isFile) ? (parsed as Script["files"]) : undefined;
 }
 
 function isInteger(value: string, most: number): boolean {

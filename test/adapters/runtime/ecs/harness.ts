@@ -21,6 +21,15 @@ export const ECS_FACTS: RuntimeFacts = {
   image: "busybox:1",
   cannot: [
     {
+      reason: "ECS has no way to a task's files once it has ended",
+      tests: [
+        "of an attempt that has ended are the files under the globs, as often as they are asked for",
+        "that nobody reads are passed over, and what is not there is told",
+        "of an unknown reference, and of an attempt that was cleaned up, are gone",
+        "of another home are not handed over",
+      ],
+    },
+    {
       reason: "the container's first process is an init, whose start succeeds: a bad command exits 127 or 126",
       tests: ["refuses a command that cannot be started, and cleanup leaves nothing of it"],
     },

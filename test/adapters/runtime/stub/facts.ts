@@ -10,6 +10,10 @@ export const STUB_FACTS: RuntimeFacts = {
       const env = { STUB_STDOUT: "ready", STUB_DURATION_MS: "forever", STUB_ON_TERM: act.onTerm };
       return { command: ["stub"], args: [], env };
     }
+    if (act.act === "leave") {
+      const files = Object.entries(act.files).map(([path, text]) => [`/${path}`, text]);
+      return { command: ["stub"], args: [], env: { STUB_FILES: JSON.stringify(Object.fromEntries(files)) } };
+    }
     const textOf = (stream: string) => act.lines.filter((line) => line.stream === stream).map((line) => line.text);
     const env = {
       STUB_STDOUT: textOf("stdout").join("\n"),
