@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { LongshoreError } from "../../engine/errors.ts";
 import { finalizeAttempt } from "../../engine/operations/finalize.ts";
@@ -14,6 +14,7 @@ import { type Gateway, openGateway } from "../../local/gateway.ts";
 import { invoke } from "../../local/invoke.ts";
 import { type GrowingLog, growingLog } from "../engine/operations/growing-log.ts";
 import { launched, openWorld, type World } from "../engine/operations/world.ts";
+import { waitUntil } from "../lab/wait-until.ts";
 import { type Answer, call, follow, problemOf } from "../scenarios/client.ts";
 
 let world: World;
@@ -45,7 +46,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await gateway.close();
-  await vi.waitFor(() => expect([live.stats().readers, log.opened.open]).toEqual([0, 0]));
+  await waitUntil(() => expect([live.stats().readers, log.opened.open]).toEqual([0, 0]));
   await world.dispose();
 });
 
@@ -72,7 +73,7 @@ function open(search = "", options: { headers?: Record<string, string>; jobId?: 
     messages,
     closed,
     seqs: () => messages().flatMap(({ event, data }) => (event === "log" ? [data.seq] : [])),
-    has: (seq: number) => vi.waitFor(() => expect(messages().at(-1)?.id).toBe(seq)),
+    has: (seq: number) => waitUntil(() => expect(messages().at(-1)?.id).toBe(seq)),
   };
 }
 
@@ -156,7 +157,7 @@ describe("a WebSocket of a log", () => {
       expect(log.opened.open).toBe(1);
       socket.client[leave]();
       await socket.closed;
-      await vi.waitFor(() => expect(log.opened.open).toBe(0));
+      await waitUntil(() => expect(log.opened.open).toBe(0));
     }
   });
 
@@ -166,7 +167,7 @@ describe("a WebSocket of a log", () => {
     expect(head).toMatch(/^HTTP\/1\.1 101 /);
     // More than the kernel keeps for a connection on loopback.
     log.write(40_000, (n) => `${n} ${"z".repeat(1000)}`);
-    await vi.waitFor(() => expect(log.read).toBeGreaterThan(1000));
+    await waitUntil(() => expect(log.read).toBeGreaterThan(1000));
     const before = await settledAt(() => log.read);
     expect(before).toBeLessThan(40_000);
     const other = open("?batch=1&since=39000");
@@ -314,6 +315,6 @@ describe("a WebSocket that is refused", () => {
       socket.write(lines.join("\r\n"), () => (n % 2 === 0 ? socket.destroy() : socket.end()));
       await once(socket, "close");
     }
-    await vi.waitFor(() => expect(live.stats().readers).toBe(0));
+    await waitUntil(() => expect(live.stats().readers).toBe(0));
   });
 });

@@ -113,6 +113,20 @@ describe("a log by a WebSocket", () => {
     );
   });
 
+  it("comes in parts, message after message, on one connection", async () => {
+    const lines = [aLine(1), aLine(2), aLine(3)];
+    home.onSocket = (connection) => {
+      for (const text of lines.map(logFrame)) {
+        for (const [index, part] of [text.slice(0, 9), text.slice(9, 50), text.slice(50)].entries()) {
+          connection.send(JSON.stringify({ event: "part", data: { part: index + 1, of: 3, text: part } }));
+        }
+      }
+      connection.send(END);
+    };
+    expect(await collect()).toEqual(lines);
+    expect(home.opened).toHaveLength(1);
+  });
+
   it("is asked for from where it is to begin, and then from the last line", async () => {
     home.onSocket = (connection, query) => {
       if (query.has("lastEventId")) return connection.send(END);

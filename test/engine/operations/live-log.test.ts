@@ -1,9 +1,10 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { LongshoreError } from "../../../engine/errors.ts";
 import { readAttempts } from "../../../engine/ledger/read.ts";
 import { type AttemptOf, createLiveLogs, type LiveLogs } from "../../../engine/operations/live-log.ts";
 import { type LogLine, REST_UNREADABLE } from "../../../engine/operations/log-line.ts";
 import { createRandom } from "../../chaos/random.ts";
+import { waitUntil } from "../../lab/wait-until.ts";
 import { type GrowingLog, growingLog } from "./growing-log.ts";
 import { launched, lifeOf, openWorld, type World } from "./world.ts";
 
@@ -24,7 +25,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   // Whatever a test did: nobody is left, so nothing is open.
-  await vi.waitFor(() => expect([live.stats(), log.opened.open]).toEqual([NOTHING, 0]));
+  await waitUntil(() => expect([live.stats(), log.opened.open]).toEqual([NOTHING, 0]));
   await world.dispose();
 });
 
@@ -66,7 +67,7 @@ function reader(after = 0, options: { isSlow?: boolean } = {}) {
       give(Number.POSITIVE_INFINITY);
     },
     note: () => note,
-    has: (seq: number) => vi.waitFor(() => expect(seqs.at(-1)).toBe(seq)),
+    has: (seq: number) => waitUntil(() => expect(seqs.at(-1)).toBe(seq)),
   };
 }
 
@@ -99,7 +100,7 @@ describe("a log that is followed by many", () => {
     expect(log.opened).toMatchObject({ follows: 1, open: 1 });
     second.leave();
     await second.done;
-    await vi.waitFor(() => expect(log.opened.open).toBe(0));
+    await waitUntil(() => expect(log.opened.open).toBe(0));
     expect(live.stats()).toEqual(NOTHING);
     const third = reader(7);
     await third.has(10);
@@ -153,11 +154,11 @@ describe("a log that is followed by many", () => {
     const slow = reader(0, { isSlow: true });
     log.write(20_000);
     slow.give(1);
-    await vi.waitFor(() => expect(slow.seqs.length).toBeGreaterThan(0));
-    await vi.waitFor(() => expect(log.read).toBeGreaterThan(500));
+    await waitUntil(() => expect(slow.seqs.length).toBeGreaterThan(0));
+    await waitUntil(() => expect(log.read).toBeGreaterThan(500));
     for (let n = 0; n < 10; n++) {
       slow.give(1);
-      await vi.waitFor(() => expect(log.read).toBeLessThanOrEqual((slow.seqs.at(-1) ?? 0) + 1000));
+      await waitUntil(() => expect(log.read).toBeLessThanOrEqual((slow.seqs.at(-1) ?? 0) + 1000));
     }
     slow.free();
     await slow.has(20_000);
@@ -187,7 +188,7 @@ describe("a log that is followed by many", () => {
   it("is read anew for one who comes while the first waits for what is to come", async () => {
     log.write(10);
     const ahead = reader(5000);
-    await vi.waitFor(() => expect(log.opened.open).toBe(1));
+    await waitUntil(() => expect(log.opened.open).toBe(1));
     const fromTheStart = reader();
     await fromTheStart.has(10);
     log.write(5000);
@@ -205,7 +206,7 @@ describe("a log that is followed by many", () => {
     slow.give(1);
     log.write(5000);
     await fast.has(5000);
-    await vi.waitFor(() => expect(slow.seqs.length).toBeGreaterThan(0));
+    await waitUntil(() => expect(slow.seqs.length).toBeGreaterThan(0));
     log.remove();
     slow.free();
     await Promise.all([slow.done, fast.done]);

@@ -1,5 +1,5 @@
 import { ApiGatewayManagementApiClient } from "@aws-sdk/client-apigatewaymanagementapi";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { clientDefaults } from "../../../adapters/aws/client.ts";
 import { createApiGatewayConnections } from "../../../adapters/connections/api-gateway/index.ts";
 import { LongshoreError } from "../../../engine/errors.ts";
@@ -23,6 +23,7 @@ import {
   openConnection,
   startConnectionsServer,
 } from "../../lab/connections-server.ts";
+import { waitUntil } from "../../lab/wait-until.ts";
 import { silentLogger } from "./silent.ts";
 
 const ID = "L0SM9cOFvHcCIhw=";
@@ -56,7 +57,7 @@ beforeEach(async () => {
   });
 });
 afterEach(async () => {
-  await vi.waitFor(() => expect([live.stats().readers, log.opened.open]).toEqual([0, 0]));
+  await waitUntil(() => expect([live.stats().readers, log.opened.open]).toEqual([0, 0]));
   client.destroy();
   await server.close();
   await world.dispose();
@@ -82,8 +83,13 @@ function invocation(remainingMs = 900_000) {
   const changes = createChanges(ledger.sqlite.feed);
   const none = { progressOf: () => null, onProgress: () => () => undefined };
   const feed = makeHandler({ ctx, changes, live, ...none }, { maxBytes: FRAME_BYTES, inParts: true });
-  const handle = logConnection({ logger: ctx.logger, work, connections, feed, pauseMs: 5 });
+  const expiry = new AbortController();
+  const signal = AbortSignal.any([work.signal(), expiry.signal]);
+  const timed: Work = { ...work, signal: () => signal };
+  const handle = logConnection({ logger: ctx.logger, work: timed, connections, feed, pauseMs: 5 });
   return {
+    /** Its time is nearly over. */
+    expire: () => expiry.abort(),
     async run(event: ConnectEvent | { follow: FollowTask }) {
       try {
         return await handle(event);
@@ -191,7 +197,7 @@ describe("a WebSocket that is opened", () => {
     log.write(3);
     await endJob();
     const told = invocation().run(followOf({ isOpen: false }));
-    await vi.waitFor(() => expect(server.calls.length).toBeGreaterThan(2));
+    await waitUntil(() => expect(server.calls.length).toBeGreaterThan(2));
     connection.state = "open";
     await told;
     expect(messages()[0]).toEqual({ event: "heartbeat", data: {} });
@@ -210,7 +216,7 @@ describe("a WebSocket that is told of a log", () => {
     log.write(2000, (n) => `${n} ${"ü".repeat(n % 300)}`);
     log.write(2, () => "\u0001🚢".repeat(50_000));
     const told = invocation().run(followOf());
-    await vi.waitFor(() => expect(seqs().at(-1)).toBe(2002));
+    await waitUntil(() => expect(seqs().at(-1)).toBe(2002));
     log.write(1);
     await endJob();
     await told;
@@ -237,13 +243,26 @@ describe("a WebSocket that is told of a log", () => {
     expect(connection.isEnded).toBe(true);
   });
 
+  it("is handed over in the middle of what there is, behind the last line that was sent", async () => {
+    log.write(100);
+    const first = invocation();
+    server.onText = () => {
+      if (seqs().length === 5) first.expire();
+    };
+    await first.run(followOf({ query: {} }));
+    expect([seqs(), handedOver[0]?.follow.lastEventId]).toEqual([[1, 2, 3, 4, 5], "5"]);
+    await endJob();
+    await invocation().run(handedOver[0] as { follow: FollowTask });
+    expect(seqs()).toEqual(range(1, 100));
+  });
+
   it("that wants only what is to come is handed over without what came before it was opened, and with all after", async () => {
     log.write(10);
     await invocation(80).run(followOf({ query: { tail: ["0"] } }));
     expect(handedOver).toMatchObject([{ follow: { lastEventId: "10" } }]);
     log.write(5);
     const told = invocation().run(handedOver[0] as { follow: FollowTask });
-    await vi.waitFor(() => expect(seqs()).toEqual([11, 12, 13, 14, 15]));
+    await waitUntil(() => expect(seqs()).toEqual([11, 12, 13, 14, 15]));
     connection.state = "gone";
     log.write(1);
     await told;
@@ -252,11 +271,11 @@ describe("a WebSocket that is told of a log", () => {
   it("whose reader has gone lets the log go, and nobody goes on", async () => {
     log.write(3);
     const told = invocation().run(followOf());
-    await vi.waitFor(() => expect(seqs()).toEqual([1, 2, 3]));
+    await waitUntil(() => expect(seqs()).toEqual([1, 2, 3]));
     connection.state = "gone";
     log.write(1);
     await told;
-    await vi.waitFor(() => expect(log.opened.open).toBe(0));
+    await waitUntil(() => expect(log.opened.open).toBe(0));
     expect([handedOver, connection.isEnded]).toEqual([[], false]);
   });
 
@@ -272,7 +291,7 @@ describe("a WebSocket that is told of a log", () => {
   ])("is ended when %s: its reader comes back with the last line that he has", async (_, fail) => {
     log.write(3);
     const told = invocation().run(followOf());
-    await vi.waitFor(() => expect(seqs()).toEqual([1, 2, 3]));
+    await waitUntil(() => expect(seqs()).toEqual([1, 2, 3]));
     fail();
     await told;
     expect([connection.isEnded, handedOver]).toEqual([true, []]);
