@@ -13,6 +13,28 @@ const list = z.preprocess(
 );
 const flag = z.preprocess((value) => (value === "true" ? true : value === "false" ? false : value), z.boolean());
 
+/** A number, and others for single statuses; the functions read it too (`engine/retention.ts`). */
+function bounds(max: number) {
+  const example = `must be a number from 1 to ${max}, with others for single statuses: 30,FAILED=90`;
+  return z
+    .string()
+    .regex(
+      /^(\d{1,7}|(SUCCEEDED|FAILED|CANCELLED|TIMED_OUT)=\d{1,7})(,(SUCCEEDED|FAILED|CANCELLED|TIMED_OUT)=\d{1,7})*$/,
+      example,
+    )
+    .refine((text) => numbersIn(text).every((n) => n >= 1 && n <= max), example);
+}
+
+const numbersIn = (text: string): number[] => text.split(",").map((part) => Number(part.replace(/^.*=/, "")));
+const DEFAULT_RETENTION_DAYS = 30;
+
+const retention = z
+  .preprocess((value) => (typeof value === "number" ? String(value) : value), bounds(36_500))
+  .transform((text) => {
+    const days = /^\d/.test(text) ? Number.parseInt(text, 10) : DEFAULT_RETENTION_DAYS;
+    return { text, days, longest: Math.max(days, ...numbersIn(text)) };
+  });
+
 /**
  * What the operator decides about a deployment, from the CDK's context: `cdk.json` or `-c name=value`. Where the local
  * home has the same setting it has the same meaning.
@@ -43,7 +65,12 @@ const fields = z.object({
   maxQueued: count(10_000_000).min(1).default(10_000),
   /** Counters that share each bound, so that no partition of the table gets too hot. */
   shards: count(64).min(1).default(4),
-  retentionDays: count(36_500).min(1).default(30),
+  /** Days that a finished run is kept, for single statuses others: `30,FAILED=90`. */
+  retentionDays: retention.default({ text: "30", days: 30, longest: 30 }),
+  /** How many of the newest runs are kept: `10000,SUCCEEDED=1000`; default all. */
+  retentionRuns: z
+    .preprocess((value) => (typeof value === "number" ? String(value) : value), bounds(1_000_000))
+    .optional(),
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
   /** How long log lines are kept, days; one of CloudWatch's own steps. */
   logRetentionDays: z.coerce

@@ -58,6 +58,8 @@ export const RUNTIMES_PARTITION = "RUNTIMES";
 export const runtimeKey = (runtime: string): Key => ({ pk: RUNTIMES_PARTITION, sk: runtime });
 /** When the counters are to be counted again. */
 export const recountKey: Key = { pk: "RECOUNT", sk: "RECOUNT" };
+/** How far the erasure of old runs has come, and when it is due again. */
+export const retentionKey: Key = { pk: "RETENTION", sk: "RETENTION" };
 export const homeKey: Key = { pk: "HOME", sk: "HOME" };
 export const logObject = (jobId: string, attempt: number) => `logs/${jobId}/${pad(attempt, 4)}.jsonl`;
 

@@ -34,40 +34,83 @@ export async function listNewest(ledger: Ledger, query: NewestQuery): Promise<Ne
   const startMs = Math.min(ledger.clock(), query.startMs);
   const items: Item[] = [];
   let scanned = 0;
-  let before = query.cursor;
+  let last: string | undefined;
   for (const month of monthsBack(startMs, query.oldestMs)) {
-    for (;;) {
-      const batch = await readMonth(ledger, query, { month, before });
-      for (const item of batch) {
-        before = sortKey(item);
-        scanned++;
-        if (matches(item)) items.push(item);
-        if (items.length === limit) return { items, nextCursor: before };
-      }
-      if (scanned >= MAX_SCANNED) return { items, nextCursor: before ?? null };
-      if (batch.length < limit) break;
+    const sk = query.cursor === undefined ? {} : { before: query.cursor };
+    const shards = Array.from({ length: LIST_SHARDS }, (_, shard) => query.partition(month, shard));
+    for await (const item of merged(ledger, { partitions: shards, sk, descending: true, limit })) {
+      last = sortKey(item);
+      scanned++;
+      if (matches(item)) items.push(item);
+      if (items.length === limit || scanned === MAX_SCANNED) return { items, nextCursor: last };
     }
   }
   return { items, nextCursor: null };
 }
 
-async function readMonth(
-  ledger: Ledger,
-  { partition, limit }: NewestQuery,
-  { month, before }: { month: string; before: string | undefined },
-): Promise<Item[]> {
-  const sk = before === undefined ? {} : { sk: { before } };
-  const pages = await Promise.all(
-    Array.from({ length: LIST_SHARDS }, (_, shard) =>
-      ledger.table.query({ index: "index1", pk: partition(month, shard), descending: true, limit, ...sk }),
-    ),
-  );
-  const items = pages.flatMap((page) => page.items);
-  return items.sort((a, b) => (sortKey(a) < sortKey(b) ? 1 : -1)).slice(0, limit);
+export interface MergeQuery {
+  /** Of index1. */
+  partitions: readonly string[];
+  sk: { after?: string; before?: string };
+  descending: boolean;
+  /** How many items the reader is likely to want. */
+  limit: number;
+}
+
+/** Items a page of a partition at most. */
+const MAX_PAGE = 200;
+
+/** The items of several partitions in the order of their sort keys. What is read of one is never read again. */
+export async function* merged({ table }: Ledger, query: MergeQuery): AsyncGenerator<Item, void> {
+  const { partitions, sk, descending } = query;
+  // Half of what is wanted: the next pages are longer, for a reader who passes most items by.
+  let size = Math.min(MAX_PAGE, Math.ceil(query.limit / 2) + 1);
+  const read = async (pk: string, limit: number, cursor?: string): Promise<Ahead> => {
+    const base = { index: "index1" as const, pk, sk, descending, limit };
+    const page = await table.query(cursor === undefined ? base : { ...base, cursor });
+    return { pk, items: page.items, next: 0, cursor: page.cursor };
+  };
+  const ahead = await Promise.all(partitions.map((pk) => read(pk, size)));
+  for (;;) {
+    for (const [at, one] of ahead.entries()) {
+      let page = one;
+      // A page may be empty and not the last: what an index names may have gone since.
+      while (page.next === page.items.length && page.cursor !== undefined) {
+        size = Math.min(MAX_PAGE, size * 2);
+        page = await read(page.pk, size, page.cursor);
+        ahead[at] = page;
+      }
+    }
+    const best = ahead.reduce((a, b) => (isBefore(headOf(b), headOf(a), descending) ? b : a), ahead[0] as Ahead);
+    const item = headOf(best);
+    if (item === undefined) return;
+    best.next++;
+    yield item;
+  }
+}
+
+/** What is read of a partition and not yet handed on. */
+interface Ahead {
+  pk: string;
+  items: Item[];
+  next: number;
+  cursor: string | undefined;
+}
+
+const headOf = ({ items, next }: Ahead): Item | undefined => items[next];
+
+function isBefore(a: Item | undefined, b: Item | undefined, descending: boolean): boolean {
+  if (a === undefined || b === undefined) return b === undefined && a !== undefined;
+  return descending ? sortKey(a) > sortKey(b) : sortKey(a) < sortKey(b);
 }
 
 function sortKey({ index1 }: Item): string {
   return index1?.sk ?? "";
+}
+
+/** The months from one time on to another, oldest first; none when it is turned round. */
+export function monthsOn(fromMs: number, toMs: number): string[] {
+  return [...monthsBack(toMs, fromMs)].reverse();
 }
 
 /** The months (`2026-05`) from one time back to another, newest first; none when it is turned round. */

@@ -55,7 +55,8 @@ export async function* readStored(ctx: EngineContext, { job, attempt }: LogOf, a
   }
 }
 
-function parseLine(text: string): LogLine | undefined {
+/** A stored line; undefined for what is none. */
+export function parseLine(text: string): LogLine | undefined {
   try {
     const line = JSON.parse(text) as LogLine | null;
     return typeof line?.seq === "number" && typeof line.text === "string" ? line : undefined;

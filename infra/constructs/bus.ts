@@ -16,7 +16,7 @@ export function makeBus(scope: Construct, settings: InfraSettings): EventBus {
     description: "Longshore's own events, to be replayed",
     sourceEventBus: bus,
     eventPattern: { source: ["longshore"] },
-    retention: Duration.days(settings.retentionDays),
+    retention: Duration.days(settings.retentionDays.days),
   });
   archive.applyRemovalPolicy(settings.data === "retain" ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY);
   return bus;

@@ -92,8 +92,13 @@ function makeBucket(scope: Construct, removalPolicy: RemovalPolicy, { retentionD
     minimumTLSVersion: 1.2,
     lifecycleRules: [
       { id: "unfinished", abortIncompleteMultipartUploadAfter: Duration.days(1) },
-      // Objects of a job belong to its record; nothing of a job that has not ended is this old, see the longest timeout.
-      { id: "retention", expiration: Duration.days(Math.max(retentionDays, MAX_TIMEOUT_DAYS) + SPARE_DAYS) },
+      // The sweep erases what a run has stored with the run. This is for what it should ever miss, so it comes later, and
+      // nothing of a job whose attempt may still go on is this old.
+      ...PREFIXES.map((prefix) => ({
+        id: prefix,
+        prefix: `${prefix}/`,
+        expiration: Duration.days(retentionDays.longest + MAX_TIMEOUT_DAYS + SPARE_DAYS),
+      })),
     ],
     removalPolicy,
   });
@@ -104,3 +109,5 @@ function makeBucket(scope: Construct, removalPolicy: RemovalPolicy, { retentionD
 /** 2,000,000 s, the longest that an attempt may take. */
 const MAX_TIMEOUT_DAYS = 24;
 const SPARE_DAYS = 7;
+/** What is stored of a run. */
+const PREFIXES = ["runs", "logs", "artifacts"] as const;
