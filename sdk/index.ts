@@ -6,6 +6,8 @@ export {
   type LogFilter,
   type LongshoreClient,
   type PageFilter,
+  type RunCleanupQuery,
+  type RunFilter,
   type SubmitOptions,
 } from "./client.ts";
 export { ApiError, ConnectionError, CredentialsError } from "./errors.ts";

@@ -50,6 +50,7 @@ type Method = "GET" | "POST" | "DELETE";
 export interface Transport {
   send(method: Method, path: string, call?: Call): Promise<Response>;
   json<T>(method: Method, path: string, call?: Call): Promise<T>;
+  text(method: Method, path: string, call?: Call): Promise<string>;
   /** Tells that an answer broke off. */
   lost(): void;
 }
@@ -108,23 +109,27 @@ export function createTransport(options: TransportOptions): Transport {
     }
   }
 
-  async function readJson<T>(response: Response, signal: AbortSignal | undefined): Promise<T> {
-    const { origin } = new URL(response.url);
-    const text = await response.text().catch((thrown: unknown) => {
+  async function readText(response: Response, signal: AbortSignal | undefined): Promise<string> {
+    return await response.text().catch((thrown: unknown) => {
       signal?.throwIfAborted();
       source.lost();
-      throw new ConnectionError(`the answer of Longshore at ${origin} broke off`, thrown);
+      throw new ConnectionError(`the answer of Longshore at ${new URL(response.url).origin} broke off`, thrown);
     });
+  }
+
+  async function readJson<T>(response: Response, signal: AbortSignal | undefined): Promise<T> {
+    const text = await readText(response, signal);
     try {
       return JSON.parse(text) as T;
     } catch (thrown) {
-      throw new ConnectionError(`what answered at ${origin} is no Longshore`, thrown);
+      throw new ConnectionError(`what answered at ${new URL(response.url).origin} is no Longshore`, thrown);
     }
   }
 
   return {
     send: (method, path, call = {}) => exchange([method, path, call], async (response) => response),
     json: (method, path, call = {}) => exchange([method, path, call], (response) => readJson(response, call.signal)),
+    text: (method, path, call = {}) => exchange([method, path, call], (response) => readText(response, call.signal)),
     lost: () => source.lost(),
   };
 }
