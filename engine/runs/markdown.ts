@@ -35,8 +35,11 @@ export function codeBlock(lines: readonly string[]): string {
   return [`${fence}text`, ...texts, fence].join("\n");
 }
 
-/** A table; a bar ends a cell, also inside of code. */
+/**
+ * A table. A bar ends a cell, also inside of code, and one behind a backslash cannot be escaped by another: what looks like
+ * it stands in its place.
+ */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "│")).join(" | ")} |`;
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }

@@ -101,7 +101,7 @@ function facts(receipt: RunReceipt): string {
     ["Spec", code(specHash)],
   ];
   return table(
-    ["", ""],
+    ["fact", ""],
     rows.flatMap(([name, value]) => (value === null ? [] : [[name, value]])),
   );
 }

@@ -43,6 +43,11 @@ describe("the help", () => {
     "jobs retry",
     "jobs cost",
     "jobs submit",
+    "runs",
+    "runs list",
+    "runs show",
+    "runs rm",
+    "runs cleanup",
     "runtimes",
     "runtimes list",
     "runtimes health",
@@ -70,7 +75,7 @@ describe("the help", () => {
 
 describe("a mistake of the user", () => {
   it.each<[string[], string]>([
-    [["runn"], 'unknown command "runn"; there are run, jobs, runtimes, dead-letters, dev'],
+    [["runn"], 'unknown command "runn"; there are run, jobs, runs, runtimes, dead-letters, dev'],
     [["constructor"], 'unknown command "constructor"'],
     [["jobs", "statsu"], 'unknown command "statsu"'],
     [["jobs", "--colour"], "Unknown option '--colour'"],
