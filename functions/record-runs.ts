@@ -2,12 +2,9 @@ import middy from "@middy/core";
 import type { EngineContext } from "../engine/context.ts";
 import { recordRuns } from "../engine/operations/record-runs.ts";
 import type { FeedRecord } from "../engine/ports/table.ts";
-import type { RunFile } from "../engine/runs/files.ts";
 import type { FeedResult } from "./change-feed.ts";
 
-/** What the table's change feed tells the end of is recorded in the object store. @param files default: every form. */
-export function makeHandler(ctx: EngineContext, files?: readonly RunFile[]) {
-  return middy<FeedRecord[], FeedResult>().handler(async (records) => ({
-    failed: await recordRuns(ctx, records, files),
-  }));
+/** What the table's change feed tells the end of is recorded in the object store, in every form. */
+export function makeHandler(ctx: EngineContext) {
+  return middy<FeedRecord[], FeedResult>().handler(async (records) => ({ failed: await recordRuns(ctx, records) }));
 }

@@ -247,7 +247,7 @@ function environmentOf({ settings, traced = false }: LongshoreFunctionProps): Re
     LONGSHORE_RUNTIMES: runtimes.join(","),
     LONGSHORE_MAX_QUEUED: String(settings.maxQueued),
     LONGSHORE_SHARDS: String(settings.shards),
-    LONGSHORE_RETENTION_DAYS: settings.retentionDays.text,
+    LONGSHORE_RETENTION_DAYS: settings.retentionDays,
     LONGSHORE_LOG_LEVEL: settings.logLevel,
     LONGSHORE_TRACING: settings.tracing && traced ? "on" : "off",
     ...(settings.retentionRuns === undefined ? {} : { LONGSHORE_RETENTION_RUNS: settings.retentionRuns }),

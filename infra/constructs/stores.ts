@@ -11,7 +11,7 @@ import {
 import { Key, KeySpec, KeyUsage } from "aws-cdk-lib/aws-kms";
 import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from "aws-cdk-lib/aws-s3";
 import type { Construct } from "constructs";
-import type { InfraSettings } from "../settings.ts";
+import { type InfraSettings, retentionOf } from "../settings.ts";
 import { acknowledge } from "./nag.ts";
 
 /** What holds data. */
@@ -83,7 +83,7 @@ function makeTable(scope: Construct, removalPolicy: RemovalPolicy): ITable {
   return table as ITable;
 }
 
-function makeBucket(scope: Construct, removalPolicy: RemovalPolicy, { retentionDays }: InfraSettings): Bucket {
+function makeBucket(scope: Construct, removalPolicy: RemovalPolicy, settings: InfraSettings): Bucket {
   const bucket = new Bucket(scope, "Bucket", {
     blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
     objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
@@ -97,7 +97,7 @@ function makeBucket(scope: Construct, removalPolicy: RemovalPolicy, { retentionD
       ...PREFIXES.map((prefix) => ({
         id: prefix,
         prefix: `${prefix}/`,
-        expiration: Duration.days(retentionDays.longest + MAX_TIMEOUT_DAYS + SPARE_DAYS),
+        expiration: Duration.days(retentionOf(settings).longest + MAX_TIMEOUT_DAYS + SPARE_DAYS),
       })),
     ],
     removalPolicy,
