@@ -1,5 +1,4 @@
 import type { EngineContext } from "../context.ts";
-import type { JobRecord } from "../ledger/records.ts";
 import { matchesRun, type RunFilter, walkJobs } from "../ledger/runs.ts";
 import { isErasable } from "../retention.ts";
 import type { TerminalStatus } from "../states.ts";
@@ -32,8 +31,8 @@ export interface Cleanup {
 const MAX_RUNS = 200;
 const MAX_LOOKED_AT = 5000;
 const MAX_MS = 8000;
-/** Runs erased at once: a submission waits behind no more than these. */
-const AT_ONCE = 2;
+/** Of what stays so many are passed by before the others have their turn. */
+const LOT = 100;
 
 /** Erases finished runs, those submitted first before the others, a bounded number at a call; never an active job. */
 export async function cleanUpRuns(ctx: EngineContext, query: CleanupQuery): Promise<Cleanup> {
@@ -48,17 +47,17 @@ export async function cleanUpRuns(ctx: EngineContext, query: CleanupQuery): Prom
   let last = cursor ?? null;
   let looked = 0;
   const walk = { after: cursor, fromMs: Date.parse(ctx.home.createdAt), toMs: endedBeforeMs };
-  const found = takeWhile(walkJobs(ctx.ledger, walk), ({ jobId }) => kept === null || jobId < kept);
-  for await (const batch of batches(found, AT_ONCE)) {
-    const due = batch.filter((job) => isErasable(job) && matchesRun(job, filter));
-    const gone = dryRun ? due.map(() => true) : await Promise.all(due.map((job) => eraseFinished(ctx, job)));
-    items.push(...due.filter((_, at) => gone[at]).map(({ jobId }) => jobId));
-    last = batch.at(-1)?.jobId ?? last;
-    looked += batch.length;
+  for await (const job of walkJobs(ctx.ledger, walk)) {
+    if (kept !== null && job.jobId >= kept) break;
+    looked++;
+    last = job.jobId;
+    // One by one: a submission waits behind no more than that.
+    const goes = isErasable(job) && matchesRun(job, filter) && (dryRun || (await eraseFinished(ctx, job)));
+    if (goes) items.push(job.jobId);
     if (items.length >= MAX_RUNS || looked >= MAX_LOOKED_AT || ctx.clock() >= untilMs) {
       return { removed: items.length, items, nextCursor: last };
     }
-    await nextTurn();
+    if (goes || looked % LOT === 0) await nextTurn();
   }
   return { removed: items.length, items, nextCursor: null };
 }
@@ -74,22 +73,4 @@ async function newestKept(ctx: EngineContext, { keep = 0, status }: CleanupQuery
     if (--left === 0) break;
   }
   return oldest;
-}
-
-async function* takeWhile(jobs: AsyncIterable<JobRecord>, goesOn: (job: JobRecord) => boolean) {
-  for await (const job of jobs) {
-    if (!goesOn(job)) return;
-    yield job;
-  }
-}
-
-async function* batches(jobs: AsyncIterable<JobRecord>, size: number): AsyncGenerator<JobRecord[]> {
-  let batch: JobRecord[] = [];
-  for await (const job of jobs) {
-    batch.push(job);
-    if (batch.length < size) continue;
-    yield batch;
-    batch = [];
-  }
-  if (batch.length > 0) yield batch;
 }

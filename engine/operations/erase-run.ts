@@ -1,9 +1,8 @@
 import type { EngineContext } from "../context.ts";
 import { LongshoreError } from "../errors.ts";
 import type { JobId } from "../ids.ts";
-import { eraseJob } from "../ledger/erase.ts";
+import { eraseJob, type JobItems, readJobItems } from "../ledger/erase.ts";
 import { logObject } from "../ledger/keys.ts";
-import { readJob, readSpec } from "../ledger/read.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { isErasable } from "../retention.ts";
 import { eraseRecord } from "./record-runs.ts";
@@ -18,34 +17,31 @@ const artifactsPrefix = (jobId: string) => `artifacts/${jobId}/`;
  */
 export async function eraseRun(ctx: EngineContext, jobId: JobId): Promise<void> {
   for (;;) {
-    const job = await readJob(ctx.ledger, jobId);
-    if (job === undefined) throw new LongshoreError("NOT_FOUND", `there is no run ${jobId}`);
-    if (!isErasable(job)) throw new LongshoreError("CONFLICT", `the job is still active: ${job.status}`);
-    if (await eraseFinished(ctx, job)) return;
+    const found = await readJobItems(ctx.ledger, jobId);
+    if (found === undefined) throw new LongshoreError("NOT_FOUND", `there is no run ${jobId}`);
+    if (!isErasable(found.job)) throw new LongshoreError("CONFLICT", `the job is still active: ${found.job.status}`);
+    if (await erase(ctx, found)) return;
   }
 }
 
 /**
- * As `eraseRun`, of a job as a list gave it.
- * @returns false when it was changed meanwhile: nothing is known of it then but that it is there.
+ * As `eraseRun`, of a job as a list gave it, which may be late.
+ * @returns false when it was changed since, or erased by somebody else.
  */
-export async function eraseFinished(ctx: EngineContext, job: JobRecord): Promise<boolean> {
-  // A list may be late: what is erased can never be brought back.
-  const now = await readJob(ctx.ledger, job.jobId);
-  if (now === undefined) return true;
-  if (now.version !== job.version || !isErasable(now)) return false;
-  await eraseObjects(ctx, now);
-  return await eraseJob(ctx.ledger, now);
+export async function eraseFinished(ctx: EngineContext, { jobId, version }: JobRecord): Promise<boolean> {
+  const found = await readJobItems(ctx.ledger, jobId);
+  if (found === undefined || found.job.version !== version || !isErasable(found.job)) return false;
+  return await erase(ctx, found);
 }
 
-async function eraseObjects(ctx: EngineContext, { jobId, attempt }: JobRecord): Promise<void> {
+async function erase(ctx: EngineContext, found: JobItems): Promise<boolean> {
   const { objects } = ctx;
-  const spec = await readSpec(ctx.ledger, jobId);
+  const { jobId, attempt } = found.job;
   // To list is dear where there is nothing, and a job that asked for no artifacts has none.
-  if (spec === undefined || spec.artifacts !== undefined) {
+  if (found.spec === undefined || found.spec.artifacts !== undefined) {
     for await (const { key } of objects.list(artifactsPrefix(jobId))) await objects.delete(key);
   }
-  const logs = Array.from({ length: attempt }, (_, before) => logObject(jobId, before + 1));
-  for (const key of logs) await objects.delete(key);
+  for (let n = 1; n <= attempt; n++) await objects.delete(logObject(jobId, n));
   await eraseRecord(ctx, jobId);
+  return await eraseJob(ctx.ledger, found);
 }

@@ -16,6 +16,7 @@ import { generatedSpecs, HOSTILE_SECRET, hostileParameters, hostileRequests } fr
 import { images, REGISTRY_CREDENTIALS } from "./images.ts";
 import { containersOf } from "./leftovers.ts";
 import { limits, limitsEnv } from "./limits.ts";
+import { runs } from "./runs.ts";
 import { DOCKER, dockerJob } from "./runtimes.ts";
 import { type SecretFacts, secretsStaySecret } from "./secrets.ts";
 import { streams } from "./streams.ts";
@@ -63,6 +64,7 @@ export function awsScenarios(lab: () => DeployedLab): void {
       deadLetters(target, DOCKER);
       streams(target, { name: "docker", job: dockerJob });
       unhappyLives(target, { name: "docker", job: dockerJob, left: containersOf });
+      runs(target, DOCKER);
     });
   });
 

@@ -13,8 +13,8 @@ const EVERY_MS = 3600_000;
 const MAX_RUNS = 1000;
 const MAX_LOOKED_AT = 20_000;
 const MAX_MS = 8000;
-/** Before the next lot the others have their turn. */
-const LOT = 4;
+/** Of what stays so many are passed by before the others have their turn. */
+const LOT = 100;
 
 /**
  * Erases the runs that are older than they are kept, or more than are kept, when it is time to. A pass goes through the jobs
@@ -68,7 +68,10 @@ async function erase(ctx: EngineContext, pass: Pass): Promise<{ erased: number; 
     if (isErasable(job) && isTerminal(status) && finishedAt !== null) {
       const isOld = Date.parse(finishedAt) <= cutoffMs(retention, status, nowMs);
       const isSurplus = jobId < (boundaries.all ?? "") || jobId < (boundaries.byStatus[status] ?? "");
-      if ((isOld || isSurplus) && (await eraseFinished(ctx, job))) erased++;
+      if ((isOld || isSurplus) && (await eraseFinished(ctx, job))) {
+        erased++;
+        await nextTurn();
+      }
     }
     if (erased >= MAX_RUNS || looked >= MAX_LOOKED_AT || ctx.clock() >= untilMs) return { erased, after: jobId };
     if (looked % LOT === 0) await nextTurn();

@@ -4,7 +4,7 @@ import { LongshoreError } from "../../../engine/errors.ts";
 import type { JobId } from "../../../engine/ids.ts";
 import { advance } from "../../../engine/ledger/advance.ts";
 import { publishBatch } from "../../../engine/ledger/batch.ts";
-import { eraseJob } from "../../../engine/ledger/erase.ts";
+import { eraseJob, type JobItems, readJobItems } from "../../../engine/ledger/erase.ts";
 import { logObject, specKey } from "../../../engine/ledger/keys.ts";
 import { listJobs } from "../../../engine/ledger/list.ts";
 import { readJob } from "../../../engine/ledger/read.ts";
@@ -12,7 +12,7 @@ import { listRuns } from "../../../engine/ledger/runs.ts";
 import { type CleanupQuery, cleanUpRuns } from "../../../engine/operations/cleanup-runs.ts";
 import { cancelJob, retryJob } from "../../../engine/operations/control.ts";
 import { drive } from "../../../engine/operations/drive.ts";
-import { eraseRun } from "../../../engine/operations/erase-run.ts";
+import { eraseFinished, eraseRun } from "../../../engine/operations/erase-run.ts";
 import { reconcile } from "../../../engine/operations/reconcile.ts";
 import { recordRuns } from "../../../engine/operations/record-runs.ts";
 import { replayDeadLetter } from "../../../engine/operations/replay.ts";
@@ -99,9 +99,10 @@ describe("a run that is erased", () => {
 
   test("is one that has not changed since it was looked at", async () => {
     const jobId = await failed();
-    const { job } = await lifeOf(world, jobId);
+    const found = (await readJobItems(world.ledger, jobId)) as JobItems;
     await advance(world.ledger, jobId, { type: "ORPHAN", attempt: 1, externalName: "x", externalRef: "x" });
-    expect(await eraseJob(world.ledger, job)).toBe(false);
+    expect(await eraseJob(world.ledger, found)).toBe(false);
+    expect(await eraseFinished(world.ctx, found.job)).toBe(false);
     expect((await traces(jobId)).length).toBeGreaterThan(5);
     await eraseRun(world.ctx, jobId);
     expect(await traces(jobId)).toEqual([]);
