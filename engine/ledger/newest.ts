@@ -1,4 +1,5 @@
 import type { Item } from "../ports/table.ts";
+import { nextTurn } from "../turn.ts";
 import { LIST_SHARDS } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";
 
@@ -38,11 +39,13 @@ export async function listNewest(ledger: Ledger, query: NewestQuery): Promise<Ne
   for (const month of monthsBack(startMs, query.oldestMs)) {
     const sk = query.cursor === undefined ? {} : { before: query.cursor };
     const shards = Array.from({ length: LIST_SHARDS }, (_, shard) => query.partition(month, shard));
-    for await (const item of merged(ledger, { partitions: shards, sk, descending: true, limit })) {
-      last = sortKey(item);
-      scanned++;
-      if (matches(item)) items.push(item);
-      if (items.length === limit || scanned === MAX_SCANNED) return { items, nextCursor: last };
+    for await (const batch of merged(ledger, { partitions: shards, sk, descending: true, limit })) {
+      for (const item of batch) {
+        last = sortKey(item);
+        scanned++;
+        if (matches(item)) items.push(item);
+        if (items.length === limit || scanned === MAX_SCANNED) return { items, nextCursor: last };
+      }
     }
   }
   return { items, nextCursor: null };
@@ -60,8 +63,8 @@ export interface MergeQuery {
 /** Items a page of a partition at most. */
 const MAX_PAGE = 200;
 
-/** The items of several partitions in the order of their sort keys. What is read of one is never read again. */
-export async function* merged({ table }: Ledger, query: MergeQuery): AsyncGenerator<Item, void> {
+/** The items of several partitions in the order of their sort keys, in parts. What is read of one is never read again. */
+export async function* merged({ table }: Ledger, query: MergeQuery): AsyncGenerator<Item[], void> {
   const { partitions, sk, descending } = query;
   // Half of what is wanted: the next pages are longer, for a reader who passes most items by.
   let size = Math.min(MAX_PAGE, Math.ceil(query.limit / 2) + 1);
@@ -70,22 +73,19 @@ export async function* merged({ table }: Ledger, query: MergeQuery): AsyncGenera
     const page = await table.query(cursor === undefined ? base : { ...base, cursor });
     return { pk, items: page.items, next: 0, cursor: page.cursor };
   };
-  const ahead = await Promise.all(partitions.map((pk) => read(pk, size)));
-  for (;;) {
-    for (const [at, one] of ahead.entries()) {
-      let page = one;
-      // A page may be empty and not the last: what an index names may have gone since.
-      while (page.next === page.items.length && page.cursor !== undefined) {
-        size = Math.min(MAX_PAGE, size * 2);
-        page = await read(page.pk, size, page.cursor);
-        ahead[at] = page;
-      }
-    }
-    const best = ahead.reduce((a, b) => (isBefore(headOf(b), headOf(a), descending) ? b : a), ahead[0] as Ahead);
-    const item = headOf(best);
-    if (item === undefined) return;
-    best.next++;
-    yield item;
+  let ahead = await Promise.all(partitions.map((pk) => read(pk, size)));
+  while (ahead.length > 0) {
+    // Whatever one of them has not read yet may come before what the others have.
+    const batch = mergedSoFar(ahead, descending);
+    if (batch.length > 0) yield batch;
+    size = Math.min(MAX_PAGE, size * 2);
+    // On a table that answers at once a long look would let nobody else have their turn.
+    await nextTurn();
+    const next = await Promise.all(
+      ahead.map((one) => (isSpent(one) && one.cursor !== undefined ? read(one.pk, size, one.cursor) : one)),
+    );
+    // A page may be empty and not the last: what an index names may have gone since.
+    ahead = next.filter((one) => !isSpent(one) || one.cursor !== undefined);
   }
 }
 
@@ -97,11 +97,26 @@ interface Ahead {
   cursor: string | undefined;
 }
 
-const headOf = ({ items, next }: Ahead): Item | undefined => items[next];
+const isSpent = ({ items, next }: Ahead): boolean => next === items.length;
 
-function isBefore(a: Item | undefined, b: Item | undefined, descending: boolean): boolean {
-  if (a === undefined || b === undefined) return b === undefined && a !== undefined;
-  return descending ? sortKey(a) > sortKey(b) : sortKey(a) < sortKey(b);
+/** The next items of all, until nothing is left of one that has more to be read. */
+function mergedSoFar(ahead: Ahead[], descending: boolean): Item[] {
+  const batch: Item[] = [];
+  for (;;) {
+    let best: Ahead | undefined;
+    let bestKey = "";
+    for (const one of ahead) {
+      const item = one.items[one.next];
+      if (item === undefined) {
+        if (one.cursor !== undefined) return batch;
+        continue;
+      }
+      const key = sortKey(item);
+      if (best === undefined || (descending ? key > bestKey : key < bestKey)) [best, bestKey] = [one, key];
+    }
+    if (best === undefined) return batch;
+    batch.push(best.items[best.next++] as Item);
+  }
 }
 
 function sortKey({ index1 }: Item): string {
