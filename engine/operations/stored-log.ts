@@ -55,8 +55,7 @@ export async function* readStored(ctx: EngineContext, { job, attempt }: LogOf, a
   }
 }
 
-/** A stored line; undefined for what is none. */
-export function parseLine(text: string): LogLine | undefined {
+function parseLine(text: string): LogLine | undefined {
   try {
     const line = JSON.parse(text) as LogLine | null;
     return typeof line?.seq === "number" && typeof line.text === "string" ? line : undefined;

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LongshoreError } from "../../../engine/errors.ts";
 import type { JobId } from "../../../engine/ids.ts";
 import { advance } from "../../../engine/ledger/advance.ts";
+import { logObject } from "../../../engine/ledger/keys.ts";
 import { eraseRun } from "../../../engine/operations/erase-run.ts";
 import { finalizeAttempt } from "../../../engine/operations/finalize.ts";
 import { observeExit } from "../../../engine/operations/observe.ts";
@@ -168,5 +169,39 @@ describe("a job that is erased while it is recorded", () => {
     await recordRun(world.ctx, jobId, RUN_FILES);
     expect(await stored("")).toEqual([]);
     expect(await eventsOf(world, jobId)).toEqual([]);
+  });
+});
+
+describe("the last lines of a log", () => {
+  const textsOf = async (jobId: string) => {
+    await readFeed();
+    return (await receiptIn(jobId)).logs.tail.map(({ text }) => text);
+  };
+
+  test("are read from its end, however long it is, and are of the last attempt", async () => {
+    const texts = Array.from({ length: 3000 }, (_, n) => `line ${n} ${"x".repeat(n % 50)}`);
+    const script = { STUB_EXIT_CODE: "1", STUB_STDOUT: texts.join("\n") };
+    const long = await ran(world, {}, script);
+    expect(await textsOf(long)).toEqual(texts.slice(-20));
+    const retried = await ran(world, { retry: { maxAttempts: 2, delaySeconds: 1, on: ["USER_CODE"] } }, script);
+    expect(await textsOf(retried)).toEqual(texts.slice(-20));
+    expect((await receiptIn(retried)).logs).toMatchObject({ lines: 6000 });
+  });
+
+  test("are cut where they are long, and are fewer where one is longer than what is read", async () => {
+    const short = await ran(world, {}, { STUB_EXIT_CODE: "1", STUB_STDOUT: `${"é".repeat(1500)}\nend` });
+    expect(await textsOf(short)).toEqual([`${"é".repeat(1000)}…`, "end"]);
+    const long = await ran(world, {}, { STUB_EXIT_CODE: "1", STUB_STDOUT: `first\n${"é".repeat(40_000)}\nend` });
+    expect(await textsOf(long)).toEqual(["end"]);
+  });
+
+  test("are none where the log is gone or damaged, and the record is made all the same", async () => {
+    const jobId = await ran(world, {}, { STUB_EXIT_CODE: "1", STUB_STDOUT: "a\n".repeat(4999) });
+    await world.ctx.objects.put(logObject(jobId, 1), Buffer.alloc(100_000, "x"));
+    expect((await textsOf(jobId)).length).toBeLessThanOrEqual(1);
+    await world.ctx.objects.delete(logObject(jobId, 1));
+    position = 0;
+    await readFeed();
+    expect((await receiptIn(jobId)).logs.lines).toBe(5000);
   });
 });
