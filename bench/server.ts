@@ -14,13 +14,20 @@ export interface BenchServer extends AsyncDisposable {
   pid: number;
 }
 
-/** A local home in a fresh data directory. */
-export async function startHome(settings: Record<string, string> = {}): Promise<BenchServer> {
+/**
+ * A local home in a fresh data directory.
+ * @param prepare makes what the home finds in its directory.
+ */
+export async function startHome(
+  settings: Record<string, string> = {},
+  prepare: (directory: string) => Promise<void> = async () => undefined,
+): Promise<BenchServer> {
   const log = { LONGSHORE_LOG_LEVEL: "error" };
-  return await start("../cli/main.ts", (home) => ({
+  const invocation: Invocation = (home) => ({
     args: ["dev", "--port", "0"],
     env: { LONGSHORE_HOME: home, ...log, ...settings },
-  }));
+  });
+  return await start("../cli/main.ts", invocation, prepare);
 }
 
 /** The least that a server could do for a durable submission: parse the body, one synced SQLite commit, answer. */
@@ -30,8 +37,13 @@ export async function startBareServer(): Promise<BenchServer> {
 
 type Invocation = (directory: string) => { args: string[]; env: Record<string, string> };
 
-async function start(script: string, invocation: Invocation): Promise<BenchServer> {
+async function start(
+  script: string,
+  invocation: Invocation,
+  prepare: (directory: string) => Promise<void> = async () => undefined,
+): Promise<BenchServer> {
   const directory = await mkdtemp(join(tmpdir(), "longshore-bench-"));
+  await prepare(directory);
   const path = fileURLToPath(new URL(script, import.meta.url));
   const { args, env } = invocation(directory);
   const child = spawn(process.execPath, [path, ...args], { env, stdio: ["ignore", "pipe", "inherit"] });

@@ -23,6 +23,13 @@ const deadLetters: Record<string, Load> = {
   rm: () => import("./commands/dead-letters-rm.ts").then((module) => module.deadLettersRm),
 };
 
+const runs: Record<string, Load> = {
+  list: () => import("./commands/runs-list.ts").then((module) => module.runsList),
+  show: () => import("./commands/runs-show.ts").then((module) => module.runsShow),
+  rm: () => import("./commands/runs-rm.ts").then((module) => module.runsRm),
+  cleanup: () => import("./commands/runs-cleanup.ts").then((module) => module.runsCleanup),
+};
+
 const runtimes: Record<string, Load> = {
   list: () => import("./commands/runtimes-list.ts").then((module) => module.runtimesList),
   health: () => import("./commands/runtimes-health.ts").then((module) => module.runtimesHealth),
@@ -39,6 +46,12 @@ export const longshore: CommandDef<ArgsDef> = defineCommand<ArgsDef>({
       args: GLOBAL_FLAGS,
       default: "list",
       subCommands: jobs,
+    }),
+    runs: defineCommand<ArgsDef>({
+      meta: { name: "longshore runs", description: "Look at the records of finished jobs, and erase them" },
+      args: GLOBAL_FLAGS,
+      default: "list",
+      subCommands: runs,
     }),
     runtimes: defineCommand<ArgsDef>({
       meta: { name: "longshore runtimes", description: "Look at the places that run containers" },

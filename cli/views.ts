@@ -1,5 +1,5 @@
 import ms from "ms";
-import type { Cost, DeadLetter, Event, Job, JobSummary } from "../sdk/types.ts";
+import type { Cost, DeadLetter, Event, Job, JobSummary, Run } from "../sdk/types.ts";
 import type { Style } from "./context.ts";
 import { plain, table } from "./table.ts";
 
@@ -44,6 +44,20 @@ export function jobDetails(job: Job): string {
     ["Retry of", job.retryOf],
   ];
   return table(rows.flatMap(([name, value]) => (value === null ? [] : [[name, value]])));
+}
+
+/** Runs as a table, one a line. */
+export function runTable(runs: readonly Run[]): string {
+  const rows = runs.map((run) => [
+    run.jobId,
+    run.name,
+    run.status,
+    run.runtime,
+    run.finishedAt,
+    run.durationMs === null ? "-" : ms(run.durationMs),
+    run.exitCode === null ? "-" : String(run.exitCode),
+  ]);
+  return table(rows, ["JOB", "NAME", "STATUS", "RUNTIME", "FINISHED", "DURATION", "EXIT"]);
 }
 
 /** Dead letters as a table, one a line. */

@@ -8,6 +8,7 @@ import type { Orchestrator } from "./ports/orchestrator.ts";
 import type { ExternalRef, LaunchReport, RuntimeAdapter } from "./ports/runtime.ts";
 import type { Sealer } from "./ports/sealer.ts";
 import type { SecretSource } from "./ports/secrets.ts";
+import type { Retention } from "./retention.ts";
 
 /** The runtimes of this home. */
 export interface Runtimes {
@@ -68,6 +69,8 @@ export interface EngineContext {
    * starts are quick. Default: until the next turn of the event loop.
    */
   progressDelayMs?: number;
+  /** How long finished runs are kept; default: until somebody erases them. */
+  retention?: Retention;
   clock: Clock;
   /** 0 ≤ x < 1. */
   random(): number;

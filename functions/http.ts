@@ -59,6 +59,21 @@ export function instanceOf(event: ApiEvent): string {
   return event.requestContext?.path ?? event.path;
 }
 
+/** The answer of a list: a page, and a `Link` to the next one. */
+export function listed(event: ApiEvent, items: unknown[], nextCursor: string | null): ApiResult {
+  return json(200, { items, nextCursor }, nextCursor === null ? {} : { Link: nextLink(event, nextCursor) });
+}
+
+/** The same query with the next cursor, as a `Link` header. */
+function nextLink(event: ApiEvent, cursor: string): string {
+  const query = new URLSearchParams();
+  for (const [name, values] of Object.entries(event.multiValueQueryStringParameters ?? {})) {
+    if (name !== "cursor") for (const value of values ?? []) query.append(name, value);
+  }
+  query.set("cursor", cursor);
+  return `<${instanceOf(event)}?${query}>; rel="next"`;
+}
+
 /** A header's value, whatever its case; undefined when it is not there. */
 export function header(event: ApiEvent, name: string): string | undefined {
   const wanted = name.toLowerCase();

@@ -31,16 +31,16 @@ const wholeNumber = (least: number, most: number) =>
 /** A date, or a date and a time with its offset; what else `Date.parse` understands depends on where it runs. */
 const TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/i;
 const NOT_A_TIME = "must be an RFC 3339 time with a year from 0 to 9999";
-const time = z
+export const time = z
   .string()
   // The offset may lead out of the years that have four digits, and that is how times are compared.
   .refine((text) => TIME.test(text) && /^\d{4}-/.test(utc(text)), NOT_A_TIME)
   .transform(utc);
-const label = z.string().regex(/^[^:]+:.*$/, "must be KEY:VALUE");
+export const label = z.string().regex(/^[^:]+:.*$/, "must be KEY:VALUE");
 const NOT_A_CURSOR = "is not a cursor of this list";
-const cursor = z.string().refine(isJobId, NOT_A_CURSOR);
+export const cursor = z.string().refine(isJobId, NOT_A_CURSOR);
 const deadLetterCursor = z.string().refine((text) => deadLetterCursorMs(text) !== undefined, NOT_A_CURSOR);
-const pageLimit = wholeNumber(1, 200).default(50);
+export const pageLimit = wholeNumber(1, 200).default(50);
 const seqCursor = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 
 function utc(text: string): string {
@@ -157,8 +157,8 @@ function repeated(event: ApiEvent, name: string): string[] {
   return event.multiValueQueryStringParameters?.[name] ?? (single === undefined ? [] : [single]);
 }
 
-/** Repeatable parameters may also be given once, comma-separated. */
-function parse<T>(schema: z.ZodType<T>, event: ApiEvent, repeatable: string[]): T {
+/** Repeatable parameters may also be given once, comma-separated. @throws LongshoreError VALIDATION. */
+export function parse<T>(schema: z.ZodType<T>, event: ApiEvent, repeatable: string[]): T {
   const given: Record<string, unknown> = { ...event.queryStringParameters };
   for (const name of repeatable) {
     const values = repeated(event, name);
@@ -173,7 +173,8 @@ function parse<T>(schema: z.ZodType<T>, event: ApiEvent, repeatable: string[]): 
   throw new LongshoreError("VALIDATION", violations[0]?.message ?? "a query parameter is invalid", { violations });
 }
 
-function splitOnce(text: string): [string, string] {
+/** `KEY:VALUE` as a pair. */
+export function splitOnce(text: string): [string, string] {
   const colon = text.indexOf(":");
   return [text.slice(0, colon), text.slice(colon + 1)];
 }

@@ -20,7 +20,7 @@ import { newestLines } from "../engine/operations/log-tail.ts";
 import { readLogs } from "../engine/operations/read-logs.ts";
 import { deadLetterOfJob } from "../engine/operations/replay.ts";
 import { createTail } from "../engine/operations/tail.ts";
-import { type ApiEvent, type ApiResult, instanceOf, json, noRoute, pathParameter, problems } from "./http.ts";
+import { type ApiEvent, type ApiResult, json, listed, noRoute, pathParameter, problems } from "./http.ts";
 import {
   deadLetterJobOf,
   deadLetterParams,
@@ -30,6 +30,7 @@ import {
   listParams,
   logParams,
 } from "./params.ts";
+import { runReads } from "./run-routes.ts";
 
 /** Lines in one answer, bytes: a Lambda's answer has 6 MB at most. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
@@ -44,6 +45,7 @@ export function makeHandler(ctx: EngineContext) {
     { method: "GET", path: "/v1/jobs/{id}/logs/stream", handler: (event: ApiEvent) => plainCall(ctx, event) },
     { method: "GET", path: "/v1/jobs/{id}/artifacts", handler: (event: ApiEvent) => artifacts(ctx, event) },
     { method: "GET", path: "/v1/jobs/{id}/cost", handler: (event: ApiEvent) => cost(ctx, event) },
+    ...runReads(ctx),
     { method: "GET", path: "/v1/dead-letters", handler: (event: ApiEvent) => deadLetters(ctx, event) },
     { method: "GET", path: "/v1/dead-letters/{id}", handler: (event: ApiEvent) => deadLetter(ctx, event) },
     { method: "GET", path: "/v1/runtimes", handler: () => runtimes(ctx) },
@@ -68,20 +70,6 @@ async function list(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
   const { jobs, nextCursor } = await listJobs(ctx.ledger, filter, { ...page, since: ctx.home.createdAt });
   const items = await Promise.all(jobs.map((job) => describeJob(ctx, job)));
   return listed(event, items, nextCursor);
-}
-
-function listed(event: ApiEvent, items: unknown[], nextCursor: string | null): ApiResult {
-  return json(200, { items, nextCursor }, nextCursor === null ? {} : { Link: nextLink(event, nextCursor) });
-}
-
-/** The same query with the next cursor, as a `Link` header. */
-function nextLink(event: ApiEvent, cursor: string): string {
-  const query = new URLSearchParams();
-  for (const [name, values] of Object.entries(event.multiValueQueryStringParameters ?? {})) {
-    if (name !== "cursor") for (const value of values ?? []) query.append(name, value);
-  }
-  query.set("cursor", cursor);
-  return `<${instanceOf(event)}?${query}>; rel="next"`;
 }
 
 async function show(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {

@@ -23,11 +23,12 @@ import {
   problems,
 } from "./http.ts";
 import { deadLetterJobOf, dryRunParam, jobIdOf, refuseDryRun } from "./params.ts";
+import { runErasures } from "./run-routes.ts";
 
 const MAX_BATCH = 100;
 const MAX_IDEMPOTENCY_KEY = 255;
 
-/** Every call that changes something: submit, batch, dry run, cancel, retry; replay or remove a dead letter. */
+/** Every call that changes something: submit, batch, dry run, cancel, retry; replay or remove a dead letter; erase runs. */
 export function makeHandler(ctx: EngineContext) {
   const routes: Route<ApiEvent, ApiResult>[] = [
     { method: "POST", path: "/v1/jobs", handler: (event: ApiEvent) => submit(ctx, event) },
@@ -36,6 +37,7 @@ export function makeHandler(ctx: EngineContext) {
     { method: "POST", path: "/v1/jobs/{id}/retry", handler: (event: ApiEvent) => retry(ctx, event) },
     { method: "POST", path: "/v1/dead-letters/{id}/replay", handler: (event: ApiEvent) => replay(ctx, event) },
     { method: "DELETE", path: "/v1/dead-letters/{id}", handler: (event: ApiEvent) => remove(ctx, event) },
+    ...runErasures(ctx),
   ];
   return middy<ApiEvent, ApiResult>()
     .use(problems(ctx.logger))

@@ -13,6 +13,20 @@ const list = z.preprocess(
 );
 const flag = z.preprocess((value) => (value === "true" ? true : value === "false" ? false : value), z.boolean());
 
+const STATUSES = "SUCCEEDED|FAILED|CANCELLED|TIMED_OUT";
+const BOUNDS = new RegExp(`^(\\d{1,7}|(${STATUSES})=\\d{1,7})(,(${STATUSES})=\\d{1,7})*$`);
+const numbersIn = (text: string): number[] => text.split(",").map((part) => Number(part.replace(/^.*=/, "")));
+
+/** A number, and others for single statuses, as text; the functions read it too (`engine/retention.ts`). */
+function bounds(max: number) {
+  const message = `must be a number from 1 to ${max}, with others for single statuses: 30,FAILED=90`;
+  const text = z.string().regex(BOUNDS, message);
+  const known = text.refine((given) => numbersIn(given).every((n) => n >= 1 && n <= max), message);
+  return z.preprocess((value) => (typeof value === "number" ? String(value) : value), known);
+}
+
+const DEFAULT_RETENTION_DAYS = 30;
+
 /**
  * What the operator decides about a deployment, from the CDK's context: `cdk.json` or `-c name=value`. Where the local
  * home has the same setting it has the same meaning.
@@ -43,7 +57,10 @@ const fields = z.object({
   maxQueued: count(10_000_000).min(1).default(10_000),
   /** Counters that share each bound, so that no partition of the table gets too hot. */
   shards: count(64).min(1).default(4),
-  retentionDays: count(36_500).min(1).default(30),
+  /** Days that a finished run is kept, for single statuses others: `30,FAILED=90`. */
+  retentionDays: bounds(36_500).default(String(DEFAULT_RETENTION_DAYS)),
+  /** How many of the newest runs are kept: `10000,SUCCEEDED=1000`; default all. */
+  retentionRuns: bounds(1_000_000).optional(),
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
   /** How long log lines are kept, days; one of CloudWatch's own steps. */
   logRetentionDays: z.coerce
@@ -136,6 +153,15 @@ export function readSettings(node: Pick<Node, "tryGetContext">): InfraSettings {
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
   throw new Error(`the context is not understood: ${faults.join("; ")}`);
+}
+
+/** Days that a run is kept whose status has no days of its own, and the most that any is kept. */
+export function retentionOf({ retentionDays }: Pick<InfraSettings, "retentionDays">): {
+  days: number;
+  longest: number;
+} {
+  const days = /^\d/.test(retentionDays) ? Number.parseInt(retentionDays, 10) : DEFAULT_RETENTION_DAYS;
+  return { days, longest: Math.max(days, ...numbersIn(retentionDays)) };
 }
 
 /** The name of a resource that has to have one, in a stage. */

@@ -35,11 +35,11 @@ export function makeStack(scope: Construct, settings: InfraSettings, bundler: Bu
   const { ChangeFeed, Publish, RuntimeEvents, InboundEvents, Reconcile } = functions;
   const machine = lifecycleName(settings);
 
-  Submit.bindTable(stores.table, "write").bindSealer(stores, ["seal", "digest"]);
+  Submit.bindTable(stores.table, "write").bindSealer(stores, ["seal", "digest"]).bindRuns(stores.bucket, "erase");
   // Only what runs a spec, or submits it again, opens a sealed one.
   Resubmit.bindTable(stores.table, "write").bindSealer(stores, ["seal", "open", "digest"]);
   InboundEvents.bindTable(stores.table, "write").bindSealer(stores, ["seal", "digest"]).bindBus(bus);
-  Query.bindTable(stores.table, "read");
+  Query.bindTable(stores.table, "read").bindRuns(stores.bucket, "show");
   Stream.bindTable(stores.table, "read").bindObjects(stores.bucket, "read").bindSealer(stores, ["open-masks"]);
   LogSocket.bindTable(stores.table, "read")
     .bindObjects(stores.bucket, "read")
@@ -55,9 +55,11 @@ export function makeStack(scope: Construct, settings: InfraSettings, bundler: Bu
     .bindSealer(stores, ["open-masks"])
     .bindLifecycle(machine, ["start", "complete"]);
   ChangeFeed.bindTable(stores.table, "write").bindLifecycle(machine, ["start", "complete"]);
-  Publish.bindTable(stores.table, "read").bindBus(bus);
+  Publish.bindTable(stores.table, "read").bindBus(bus).bindRuns(stores.bucket, "record");
   RuntimeEvents.bindTable(stores.table, "write").bindLifecycle(machine, ["complete"]);
-  Reconcile.bindTable(stores.table, "write").bindLifecycle(machine, ["start", "complete", "look"]);
+  Reconcile.bindTable(stores.table, "write")
+    .bindLifecycle(machine, ["start", "complete", "look"])
+    .bindRuns(stores.bucket, "erase");
 
   const lifecycle = makeLifecycle(stack, settings, { dispatch: Dispatch, finalize: Finalize });
   feedLifecycle(ChangeFeed, stores.table);
@@ -88,7 +90,7 @@ function makeFunctions(scope: Construct, settings: InfraSettings, bundler: Bundl
   const api = { timeout: API_TIMEOUT, memoryMiB: 1024 };
   const traced = true;
   return {
-    Submit: make("Submit", { ...api, description: "takes jobs, cancels them" }),
+    Submit: make("Submit", { ...api, description: "takes jobs, cancels them, erases runs" }),
     Resubmit: make("Resubmit", { ...api, entry: "submit", description: "submits a job's spec again" }),
     Query: make("Query", { ...api, description: "answers questions" }),
     // A stream lasts until its job ends or Lambda's time is over; so many at once leave room for all that works.
@@ -109,7 +111,11 @@ function makeFunctions(scope: Construct, settings: InfraSettings, bundler: Bundl
       description: "judges and ends an attempt",
     }),
     ChangeFeed: make("ChangeFeed", { timeout: Duration.minutes(2), traced, description: "drives the lifecycle" }),
-    Publish: make("Publish", { timeout: Duration.minutes(1), traced, description: "puts events on the bus" }),
+    Publish: make("Publish", {
+      timeout: Duration.minutes(1),
+      traced,
+      description: "puts events on the bus, records runs",
+    }),
     RuntimeEvents: make("RuntimeEvents", {
       timeout: Duration.minutes(1),
       // A thousand tasks may stop at once; what has to wait is kept by Lambda.

@@ -23,6 +23,7 @@ import { makeHandler as logSocket } from "../functions/log-socket.ts";
 import { makeHandler as publish } from "../functions/publish.ts";
 import { makeHandler as query } from "../functions/query.ts";
 import { makeHandler as reconcile } from "../functions/reconcile.ts";
+import { makeHandler as recordRuns } from "../functions/record-runs.ts";
 import { makeHandler as streamed } from "../functions/stream.ts";
 import { makeHandler as submit } from "../functions/submit.ts";
 import { atMost, createBackground } from "./background.ts";
@@ -112,6 +113,7 @@ async function open(settings: Settings, logger: Logger): Promise<Home> {
     inflight,
     watch: (attempt) => watcher.watch(ctx, attempt),
     background: background.run,
+    retention: settings.retention,
     clock: Date.now,
     random: Math.random,
     logger,
@@ -124,6 +126,7 @@ async function open(settings: Settings, logger: Logger): Promise<Home> {
     changeFeed: changeFeed(ctx),
     publish: publish(ctx, bus),
     reconcile: reconcile(ctx),
+    recordRuns: recordRuns(ctx),
   };
   // In this order things end: no more news, launches let go, executions ended, watchers gone, the last work done.
   opened.defer(() => atMost(CLOSE_PATIENCE_MS, background.settled()));
@@ -147,6 +150,7 @@ async function open(settings: Settings, logger: Logger): Promise<Home> {
   const pumps = [
     createFeedPump({ ...pumpOptions, name: "lifecycle", handle: (records) => invoke(functions.changeFeed, records) }),
     createFeedPump({ ...pumpOptions, name: "bus", handle: (records) => invoke(functions.publish, records) }),
+    createFeedPump({ ...pumpOptions, name: "runs", handle: (records) => invoke(functions.recordRuns, records) }),
   ];
   opened.defer(async () => {
     await Promise.all(pumps.map((pump) => pump.stop()));
@@ -190,7 +194,7 @@ function limitsOf(settings: Settings): Ledger["limits"] {
     maxConcurrent: (runtime) => settings.maxConcurrent[runtime] ?? 1,
     maxPerKey: () => 1,
     shards: 1,
-    sealedRetentionSeconds: settings.retentionDays * DAY_SECONDS,
+    sealedRetentionSeconds: settings.retention.days.all * DAY_SECONDS,
   };
 }
 

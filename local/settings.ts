@@ -2,6 +2,7 @@ import { availableParallelism, homedir } from "node:os";
 import { delimiter, isAbsolute, join, normalize, resolve } from "node:path";
 import * as z from "zod";
 import { LongshoreError, type Violation } from "../engine/errors.ts";
+import { type Retention, retentionDays, retentionRuns } from "../engine/retention.ts";
 
 /** The runtimes that the local home can offer, in the order in which it prefers them. */
 export const LOCAL_RUNTIMES = ["docker", "process", "stub"] as const;
@@ -28,7 +29,8 @@ export interface Settings {
   /** Host directories that volumes may use, absolute. */
   allowedMounts: string[];
   reconcileSeconds: number;
-  retentionDays: number;
+  /** How long finished runs are kept, and how many. */
+  retention: Retention;
   logLevel: (typeof LOG_LEVELS)[number];
   /** `DOCKER_HOST`; null: the usual sockets are tried. */
   dockerHost: string | null;
@@ -80,7 +82,8 @@ const schema = z.object({
   LONGSHORE_MAX_CONCURRENT: concurrency.default({}),
   LONGSHORE_ALLOWED_MOUNTS: directories.default([]),
   LONGSHORE_RECONCILE_SECONDS: wholeNumber(1, MAX_TIMER_SECONDS).default(15),
-  LONGSHORE_RETENTION_DAYS: wholeNumber(1, 36_500).default(30),
+  LONGSHORE_RETENTION_DAYS: retentionDays.default({ all: 30, byStatus: {} }),
+  LONGSHORE_RETENTION_RUNS: retentionRuns.default({ all: null, byStatus: {} }),
   LONGSHORE_LOG_LEVEL: z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(", ")}` }).default("info"),
   DOCKER_HOST: z
     .string()
@@ -108,7 +111,7 @@ export function readSettings(env: Environment, overrides: Partial<{ home: string
     maxConcurrent: { docker: 64, process: availableParallelism() * 4, stub: 256, ...values.LONGSHORE_MAX_CONCURRENT },
     allowedMounts: values.LONGSHORE_ALLOWED_MOUNTS,
     reconcileSeconds: values.LONGSHORE_RECONCILE_SECONDS,
-    retentionDays: values.LONGSHORE_RETENTION_DAYS,
+    retention: { days: values.LONGSHORE_RETENTION_DAYS, runs: values.LONGSHORE_RETENTION_RUNS },
     logLevel: values.LONGSHORE_LOG_LEVEL,
     dockerHost: values.DOCKER_HOST,
     environment: env,

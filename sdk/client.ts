@@ -16,8 +16,13 @@ import type {
   JobSummary,
   LogLine,
   Page,
+  Run,
+  RunCleanup,
+  RunDetails,
+  RunReceipt,
   Runtime,
   Status,
+  TerminalStatus,
 } from "./types.ts";
 import { webSocket } from "./web-socket.ts";
 
@@ -43,6 +48,32 @@ export interface JobFilter {
   createdBefore?: string;
   /** Jobs a page, 1–200; default 50. */
   limit?: number;
+  cursor?: string;
+}
+
+/** Filters of a list of runs; those that are left out let everything pass. */
+export interface RunFilter extends PageFilter {
+  status?: readonly TerminalStatus[];
+  runtime?: string;
+  /** Labels that must all match. */
+  labels?: Record<string, string>;
+  name?: string;
+  /** RFC 3339. */
+  finishedAfter?: string;
+  /** RFC 3339. */
+  finishedBefore?: string;
+}
+
+/** Which runs are erased. */
+export interface RunCleanupQuery {
+  /** A whole number and a unit, s, m, h, d or w: `7d`. */
+  olderThan: string;
+  status?: readonly TerminalStatus[];
+  /** So many of the newest stay, whatever their age; default 0. */
+  keep?: number;
+  /** Only tell what would go. */
+  dryRun?: boolean;
+  /** Where the call before ended. */
   cursor?: string;
 }
 
@@ -109,6 +140,21 @@ export interface LongshoreClient {
     /** A new job from the one that failed, once. */
     replay(id: string, options?: SubmitOptions): Promise<Job>;
     remove(id: string, options?: CallOptions): Promise<void>;
+  };
+  runs: {
+    /** Every finished job that matches, those submitted last first, page after page. */
+    list(filter?: RunFilter, options?: CallOptions): AsyncGenerator<Run, void>;
+    listPage(filter?: RunFilter, options?: CallOptions): Promise<Page<Run>>;
+    get(jobId: string, options?: CallOptions): Promise<RunDetails>;
+    receipt(jobId: string, options?: CallOptions): Promise<RunReceipt>;
+    /** Markdown. */
+    summary(jobId: string, options?: CallOptions): Promise<string>;
+    /** Every event, in order. */
+    events(jobId: string, options?: CallOptions): Promise<Event[]>;
+    /** Erases a run and its job for good, with its logs and artifacts. */
+    remove(jobId: string, options?: CallOptions): Promise<void>;
+    /** Erases old runs, a bounded number: as long as there is a `nextCursor` it can be called again with it. */
+    cleanup(query: RunCleanupQuery, options?: CallOptions): Promise<RunCleanup>;
   };
   runtimes: {
     list(options?: CallOptions): Promise<Runtime[]>;
@@ -178,6 +224,21 @@ export function createClient(options: TransportOptions): LongshoreClient {
         await transport.send("DELETE", deadLetterAt(id), call);
       },
     },
+    runs: {
+      list: (filter = {}, call = {}) => pages("/runs", listQuery(filter), call),
+      listPage: (filter = {}, call = {}) => transport.json("GET", "/runs", { ...call, query: listQuery(filter) }),
+      get: (jobId, call = {}) => transport.json("GET", runAt(jobId), call),
+      receipt: (jobId, call = {}) => transport.json("GET", runAt(jobId, "/receipt"), call),
+      summary: (jobId, call = {}) => transport.text("GET", runAt(jobId, "/summary"), call),
+      events: async (jobId, call = {}) => {
+        const text = await transport.text("GET", runAt(jobId, "/events"), call);
+        return text.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line) as Event]));
+      },
+      remove: async (jobId, call = {}) => {
+        await transport.send("DELETE", runAt(jobId), call);
+      },
+      cleanup: (query, call = {}) => transport.json("POST", "/runs/cleanup", { ...call, body: query, repeatable: true }),
+    },
     runtimes: {
       list: async (call = {}) => (await transport.json<{ items: Runtime[] }>("GET", "/runtimes", call)).items,
       get: (name, call = {}) => transport.json("GET", `/runtimes/${encodeURIComponent(name)}`, call),
@@ -195,11 +256,15 @@ function pathOf({ name }: Artifact): string {
   return name.split("/").map(encode).join("/");
 }
 
+function runAt(jobId: string, rest = ""): string {
+  return `/runs/${encodeURIComponent(jobId)}${rest}`;
+}
+
 function deadLetterAt(id: string, rest = ""): string {
   return `/dead-letters/${encodeURIComponent(id)}${rest}`;
 }
 
-function listQuery({ labels, ...filter }: JobFilter): Query {
+function listQuery({ labels, ...filter }: JobFilter | RunFilter): Query {
   return { ...filter, label: Object.entries(labels ?? {}).map(([key, value]) => `${key}:${value}`) };
 }
 

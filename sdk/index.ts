@@ -7,6 +7,8 @@ export {
   type LogFollowOptions,
   type LongshoreClient,
   type PageFilter,
+  type RunCleanupQuery,
+  type RunFilter,
   type SubmitOptions,
 } from "./client.ts";
 export type { DownloadOptions } from "./download.ts";

@@ -72,6 +72,7 @@ export interface Transport {
    * and nothing else, no credentials, no signature and none of the client's headers.
    */
   fetchThrough(path: string, call: Pick<Call, "headers" | "signal">): Promise<Response>;
+  text(method: Method, path: string, call?: Call): Promise<string>;
   /** Tells that an answer broke off. */
   lost(): void;
 }
@@ -136,17 +137,20 @@ export function createTransport(options: TransportOptions): Transport {
     }
   }
 
-  async function readJson<T>(response: Response, signal: AbortSignal | undefined): Promise<T> {
-    const { origin } = new URL(response.url);
-    const text = await response.text().catch((thrown: unknown) => {
+  async function readText(response: Response, signal: AbortSignal | undefined): Promise<string> {
+    return await response.text().catch((thrown: unknown) => {
       signal?.throwIfAborted();
       source.lost();
-      throw new ConnectionError(`the answer of Longshore at ${origin} broke off`, thrown);
+      throw new ConnectionError(`the answer of Longshore at ${new URL(response.url).origin} broke off`, thrown);
     });
+  }
+
+  async function readJson<T>(response: Response, signal: AbortSignal | undefined): Promise<T> {
+    const text = await readText(response, signal);
     try {
       return JSON.parse(text) as T;
     } catch (thrown) {
-      throw new ConnectionError(`what answered at ${origin} is no Longshore`, thrown);
+      throw new ConnectionError(`what answered at ${new URL(response.url).origin} is no Longshore`, thrown);
     }
   }
 
@@ -180,6 +184,7 @@ export function createTransport(options: TransportOptions): Transport {
     fetchThrough,
     send: (method, path, call = {}) => exchange([method, path, call], async (response) => response),
     json: (method, path, call = {}) => exchange([method, path, call], (response) => readJson(response, call.signal)),
+    text: (method, path, call = {}) => exchange([method, path, call], (response) => readText(response, call.signal)),
     lost: () => source.lost(),
   };
 }

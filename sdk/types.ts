@@ -1,9 +1,11 @@
 import type { ErrorCode, JobError, Violation } from "../engine/errors.ts";
 import type { ArtifactRefusal, RuntimeCapabilities, RuntimeConstraints } from "../engine/ports/runtime.ts";
 import type { JobSpec, JobSpecInput } from "../engine/spec/schema.ts";
-import type { EventType, Phase, Status } from "../engine/states.ts";
+import type { RunReceipt } from "../engine/runs/receipt.ts";
+import type { EventType, Phase, Status, TerminalStatus } from "../engine/states.ts";
 
-export type { ErrorCode, EventType, JobError, JobSpec, JobSpecInput, Phase, Status, Violation };
+export type { ErrorCode, EventType, JobError, JobSpec, JobSpecInput, Phase, RunReceipt, Status, TerminalStatus };
+export type { Violation };
 
 // Times are RFC 3339, UTC, with milliseconds.
 
@@ -141,6 +143,37 @@ export interface DeadLetter {
   createdAt: string;
   /** The id of the job that was made of it. */
   replayedAs: string | null;
+}
+
+/** A finished job as lists show it. */
+export interface Run {
+  jobId: string;
+  name: string;
+  status: TerminalStatus;
+  runtime: string;
+  startedAt: string | null;
+  finishedAt: string;
+  durationMs: number | null;
+  exitCode: number | null;
+  /** Paths of the forms of its record: JSON, Markdown, one event a line. */
+  receiptUrl: string;
+  summaryUrl: string;
+  eventsUrl: string;
+}
+
+/** A run with its record. */
+export interface RunDetails extends Run {
+  receipt: RunReceipt;
+}
+
+/** What an erasure of old runs did, or would do. */
+export interface RunCleanup {
+  removed: number;
+  dryRun: boolean;
+  /** The ids of these runs. */
+  items: string[];
+  /** Where the next call goes on; null when nothing is left to look at. */
+  nextCursor: string | null;
 }
 
 /** What would become of a spec. `runtime` is null when none fits. */

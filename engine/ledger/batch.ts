@@ -88,10 +88,10 @@ interface Staged {
   stagedIn: string;
 }
 
-/** The job as it will be, or null when it is published already. */
+/** The job as it will be, or null when it is published already, or has even been erased since. */
 async function readStaged(ledger: Ledger, jobId: string): Promise<Staged | null> {
   const item = await ledger.table.get(jobKey(jobId));
-  if (item === undefined) throw new LongshoreError("NOT_FOUND", `there is no staged job ${jobId}`);
+  if (item === undefined) return null;
   const { stagedIn, ...job } = recordOf<JobRecord>(item);
   if (stagedIn === undefined) return null;
   const batch = await ledger.table.get(batchKey(stagedIn));

@@ -68,6 +68,8 @@ export const artifactPrefix = (jobId: string, attempt: number): Key => ({
   pk: `JOB#${jobId}`,
   sk: `ARTIFACT#${pad(attempt, 4)}#`,
 });
+/** How far the erasure of old runs has come, and when it is due again. */
+export const retentionKey: Key = { pk: "RETENTION", sk: "RETENTION" };
 export const homeKey: Key = { pk: "HOME", sk: "HOME" };
 export const artifactObject = (jobId: string, attempt: number, id: string) =>
   `artifacts/${jobId}/${pad(attempt, 4)}/${id}`;

@@ -1,4 +1,5 @@
 import type { Item } from "../ports/table.ts";
+import { nextTurn } from "../turn.ts";
 import { LIST_SHARDS } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";
 
@@ -34,40 +35,97 @@ export async function listNewest(ledger: Ledger, query: NewestQuery): Promise<Ne
   const startMs = Math.min(ledger.clock(), query.startMs);
   const items: Item[] = [];
   let scanned = 0;
-  let before = query.cursor;
+  let last: string | undefined;
   for (const month of monthsBack(startMs, query.oldestMs)) {
-    for (;;) {
-      const batch = await readMonth(ledger, query, { month, before });
+    const sk = query.cursor === undefined ? {} : { before: query.cursor };
+    const shards = Array.from({ length: LIST_SHARDS }, (_, shard) => query.partition(month, shard));
+    for await (const batch of merged(ledger, { partitions: shards, sk, descending: true, limit })) {
       for (const item of batch) {
-        before = sortKey(item);
+        last = sortKey(item);
         scanned++;
         if (matches(item)) items.push(item);
-        if (items.length === limit) return { items, nextCursor: before };
+        if (items.length === limit || scanned === MAX_SCANNED) return { items, nextCursor: last };
       }
-      if (scanned >= MAX_SCANNED) return { items, nextCursor: before ?? null };
-      if (batch.length < limit) break;
     }
   }
   return { items, nextCursor: null };
 }
 
-async function readMonth(
-  ledger: Ledger,
-  { partition, limit }: NewestQuery,
-  { month, before }: { month: string; before: string | undefined },
-): Promise<Item[]> {
-  const sk = before === undefined ? {} : { sk: { before } };
-  const pages = await Promise.all(
-    Array.from({ length: LIST_SHARDS }, (_, shard) =>
-      ledger.table.query({ index: "index1", pk: partition(month, shard), descending: true, limit, ...sk }),
-    ),
-  );
-  const items = pages.flatMap((page) => page.items);
-  return items.sort((a, b) => (sortKey(a) < sortKey(b) ? 1 : -1)).slice(0, limit);
+export interface MergeQuery {
+  /** Of index1. */
+  partitions: readonly string[];
+  sk: { after?: string; before?: string };
+  descending: boolean;
+  /** How many items the reader is likely to want. */
+  limit: number;
+}
+
+/** Items a page of a partition at most. */
+const MAX_PAGE = 200;
+
+/** The items of several partitions in the order of their sort keys, in parts. What is read of one is never read again. */
+export async function* merged({ table }: Ledger, query: MergeQuery): AsyncGenerator<Item[], void> {
+  const { partitions, sk, descending } = query;
+  // Half of what is wanted: the next pages are longer, for a reader who passes most items by.
+  let size = Math.min(MAX_PAGE, Math.ceil(query.limit / 2) + 1);
+  const read = async (pk: string, limit: number, cursor?: string): Promise<Ahead> => {
+    const base = { index: "index1" as const, pk, sk, descending, limit };
+    const page = await table.query(cursor === undefined ? base : { ...base, cursor });
+    return { pk, items: page.items, next: 0, cursor: page.cursor };
+  };
+  let ahead = await Promise.all(partitions.map((pk) => read(pk, size)));
+  while (ahead.length > 0) {
+    // Whatever one of them has not read yet may come before what the others have.
+    const batch = mergedSoFar(ahead, descending);
+    if (batch.length > 0) yield batch;
+    size = Math.min(MAX_PAGE, size * 2);
+    // On a table that answers at once a long look would let nobody else have their turn.
+    await nextTurn();
+    const next = await Promise.all(
+      ahead.map((one) => (isSpent(one) && one.cursor !== undefined ? read(one.pk, size, one.cursor) : one)),
+    );
+    // A page may be empty and not the last: what an index names may have gone since.
+    ahead = next.filter((one) => !isSpent(one) || one.cursor !== undefined);
+  }
+}
+
+/** What is read of a partition and not yet handed on. */
+interface Ahead {
+  pk: string;
+  items: Item[];
+  next: number;
+  cursor: string | undefined;
+}
+
+const isSpent = ({ items, next }: Ahead): boolean => next === items.length;
+
+/** The next items of all, until nothing is left of one that has more to be read. */
+function mergedSoFar(ahead: Ahead[], descending: boolean): Item[] {
+  const batch: Item[] = [];
+  for (;;) {
+    let best: Ahead | undefined;
+    let bestKey = "";
+    for (const one of ahead) {
+      const item = one.items[one.next];
+      if (item === undefined) {
+        if (one.cursor !== undefined) return batch;
+        continue;
+      }
+      const key = sortKey(item);
+      if (best === undefined || (descending ? key > bestKey : key < bestKey)) [best, bestKey] = [one, key];
+    }
+    if (best === undefined) return batch;
+    batch.push(best.items[best.next++] as Item);
+  }
 }
 
 function sortKey({ index1 }: Item): string {
   return index1?.sk ?? "";
+}
+
+/** The months from one time on to another, oldest first; none when it is turned round. */
+export function monthsOn(fromMs: number, toMs: number): string[] {
+  return [...monthsBack(toMs, fromMs)].reverse();
 }
 
 /** The months (`2026-05`) from one time back to another, newest first; none when it is turned round. */

@@ -7,6 +7,7 @@ import { probeCircuit } from "./circuit.ts";
 import { lookAround, type RuntimeLook } from "./reconcile/look.ts";
 import { removeOrphans } from "./reconcile/orphans.ts";
 import { recountWhenDue } from "./reconcile/recount.ts";
+import { eraseOldRuns } from "./reconcile/retention.ts";
 import { goRound, type Stretch } from "./reconcile/round.ts";
 import {
   ask,
@@ -50,7 +51,7 @@ export async function reconcile(ctx: EngineContext, options: ReconcileOptions): 
 }
 
 function newReport(): ReconcileReport {
-  const nothing = { looked: 0, active: null, repaired: 0, lost: 0, orphans: 0, failed: 0 };
+  const nothing = { looked: 0, active: null, repaired: 0, lost: 0, orphans: 0, erased: 0, failed: 0 };
   return { ...nothing, corrected: [], failures: [], stopped: null };
 }
 
@@ -68,6 +69,10 @@ async function sweepOnce(begun: Omit<Sweep, "looks">): Promise<void> {
   await step(sweep, "batches", () => publishAccepted(ctx.ledger));
   await step(sweep, "counters", () => recountWhenDue(sweep));
   await Promise.all([...sweep.looks.values()].map((look) => sweepRuntime(sweep, look, stretch)));
+  // Last: nobody waits for it.
+  await step(sweep, "retention", async () => {
+    sweep.report.erased += await eraseOldRuns(sweep);
+  });
 }
 
 /** What is done for a runtime as a whole. */

@@ -170,9 +170,11 @@ async function earlierJobs(ctx: EngineContext, idempotency: Idempotency | null):
   return jobIds === null ? null : await readAll(ctx, jobIds);
 }
 
+/** @throws LongshoreError CONFLICT when one of them was erased: to run it anew is not what its key asks for. */
 async function readAll({ ledger }: EngineContext, jobIds: string[]): Promise<JobRecord[]> {
-  const jobs = await Promise.all(jobIds.map((jobId) => readJob(ledger, jobId)));
-  return jobs.filter((job) => job !== undefined);
+  const jobs = (await Promise.all(jobIds.map((jobId) => readJob(ledger, jobId)))).filter((job) => job !== undefined);
+  if (jobs.length === jobIds.length) return jobs;
+  throw new LongshoreError("CONFLICT", "what was submitted under this Idempotency-Key has been erased since");
 }
 
 async function submissionOf(ctx: EngineContext, routed: Routed, options: SubmitOneOptions): Promise<Submission> {

@@ -7,10 +7,10 @@ import { matchPath } from "../routes.ts";
 /** Part of every answer, which API Gateway hands on as it is. */
 const ALWAYS = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" };
 
-/** The id of the job in a request's path, also where it names the job's dead letter. */
+/** The id of the job in a request's path, also where it names the job's run or dead letter. */
 export function jobIdOfPath(event: ApiEvent): string | undefined {
-  const [, of, id = ""] = /\/(jobs|dead-letters)\/(\w+)(?:\/|$)/.exec(event.path) ?? [];
-  return of === "jobs" ? (isJobId(id) ? id : undefined) : jobOfDeadLetter(id);
+  const [, of, id = ""] = /\/(jobs|runs|dead-letters)\/(\w+)(?:\/|$)/.exec(event.path) ?? [];
+  return of !== "dead-letters" ? (isJobId(id) ? id : undefined) : jobOfDeadLetter(id);
 }
 
 /**

@@ -60,6 +60,7 @@ export async function createContext(base: Base, ports: Partial<Ports>): Promise<
     },
     background: work.background,
     progressDelayMs: PROGRESS_DELAY_MS,
+    retention: { days: settings.LONGSHORE_RETENTION_DAYS, runs: settings.LONGSHORE_RETENTION_RUNS },
     clock: Date.now,
     random: Math.random,
     logger,
@@ -73,7 +74,7 @@ function limitsOf(settings: AwsSettings): Ledger["limits"] {
     maxConcurrent: (runtime) => maxConcurrent(settings, runtime),
     maxPerKey: () => 1,
     shards: settings.LONGSHORE_SHARDS,
-    sealedRetentionSeconds: settings.LONGSHORE_RETENTION_DAYS * DAY_SECONDS,
+    sealedRetentionSeconds: settings.LONGSHORE_RETENTION_DAYS.all * DAY_SECONDS,
   };
 }
 

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { LongshoreError, type Violation } from "../../engine/errors.ts";
+import { retentionDays, retentionRuns } from "../../engine/retention.ts";
 
 /** The runtimes that a deployed home can offer, in the order in which it prefers them. */
 export const AWS_RUNTIMES = ["ecs", "docker", "stub"] as const;
@@ -45,7 +46,8 @@ const schema = z.object({
   LONGSHORE_MAX_CONCURRENT: concurrency.default({}),
   LONGSHORE_MAX_QUEUED: wholeNumber(1, 10_000_000).default(10_000),
   LONGSHORE_SHARDS: wholeNumber(1, 64).default(4),
-  LONGSHORE_RETENTION_DAYS: wholeNumber(1, 36_500).default(30),
+  LONGSHORE_RETENTION_DAYS: retentionDays.default({ all: 30, byStatus: {} }),
+  LONGSHORE_RETENTION_RUNS: retentionRuns.default({ all: null, byStatus: {} }),
   LONGSHORE_LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error"], { error: "must be one of debug, info, warn, error" })
     .default("info"),

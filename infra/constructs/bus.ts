@@ -2,7 +2,7 @@ import { Duration, RemovalPolicy } from "aws-cdk-lib";
 import { Archive, EventBus, type EventPattern, Rule, type RuleProps, Schedule } from "aws-cdk-lib/aws-events";
 import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
 import type { Construct } from "constructs";
-import { type InfraSettings, nameOf } from "../settings.ts";
+import { type InfraSettings, nameOf, retentionOf } from "../settings.ts";
 import type { LongshoreFunction } from "./function.ts";
 
 /** The bus of a home, with an archive of what the home itself says there: what others put on it may hold secrets. */
@@ -16,7 +16,7 @@ export function makeBus(scope: Construct, settings: InfraSettings): EventBus {
     description: "Longshore's own events, to be replayed",
     sourceEventBus: bus,
     eventPattern: { source: ["longshore"] },
-    retention: Duration.days(settings.retentionDays),
+    retention: Duration.days(retentionOf(settings).days),
   });
   archive.applyRemovalPolicy(settings.data === "retain" ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY);
   return bus;

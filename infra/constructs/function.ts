@@ -118,6 +118,35 @@ export class LongshoreFunction extends Construct {
     return this;
   }
 
+  /**
+   * `record`: stores the records of runs; `show`: shows them, with the end of a log; `erase`: removes all that is stored of a
+   * run.
+   */
+  bindRuns(bucket: Bucket, use: "record" | "show" | "erase"): this {
+    this.set("LONGSHORE_BUCKET", bucket.bucketName);
+    // Without the right to list, S3 answers 403 where it should say that there is no such object.
+    this.allow(["s3:ListBucket"], [bucket.bucketArn]);
+    const [runs, logs, artifacts] = ["runs/*", "logs/*", "artifacts/*"].map((all) => bucket.arnForObjects(all)) as [
+      string,
+      string,
+      string,
+    ];
+    const rights: Record<typeof use, [actions: string[], objects: string[]][]> = {
+      show: [[["s3:GetObject"], [logs]]],
+      // Who records a run that is erased meanwhile removes what it has stored.
+      record: [
+        [["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [runs]],
+        [["s3:GetObject"], [logs]],
+      ],
+      erase: [[["s3:DeleteObject"], [runs, logs, artifacts]]],
+    };
+    for (const [actions, objects] of rights[use]) {
+      this.allow(actions, objects);
+      for (const all of objects) acknowledgeWildcard(this, all, "objects have the ids of jobs in their names");
+    }
+    return this;
+  }
+
   /** Seals, opens or digests; the values to mask are sealed under another context than the specs. */
   bindSealer(keys: { specKey: IKey; digestKey: IKey }, uses: readonly SealerUse[]): this {
     this.set("LONGSHORE_SPEC_KEY", keys.specKey.keyArn);
@@ -231,9 +260,10 @@ function environmentOf({ settings, traced = false }: LongshoreFunctionProps): Re
     LONGSHORE_RUNTIMES: runtimes.join(","),
     LONGSHORE_MAX_QUEUED: String(settings.maxQueued),
     LONGSHORE_SHARDS: String(settings.shards),
-    LONGSHORE_RETENTION_DAYS: String(settings.retentionDays),
+    LONGSHORE_RETENTION_DAYS: settings.retentionDays,
     LONGSHORE_LOG_LEVEL: settings.logLevel,
     LONGSHORE_TRACING: settings.tracing && traced ? "on" : "off",
+    ...(settings.retentionRuns === undefined ? {} : { LONGSHORE_RETENTION_RUNS: settings.retentionRuns }),
     ...(maxConcurrent === undefined ? {} : { LONGSHORE_MAX_CONCURRENT: maxConcurrent }),
     ...(dockerHost === undefined ? {} : { DOCKER_HOST: dockerHost }),
   };

@@ -11,7 +11,7 @@ import {
 import { Key, KeySpec, KeyUsage } from "aws-cdk-lib/aws-kms";
 import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from "aws-cdk-lib/aws-s3";
 import type { Construct } from "constructs";
-import type { InfraSettings } from "../settings.ts";
+import { type InfraSettings, retentionOf } from "../settings.ts";
 import { acknowledge } from "./nag.ts";
 
 /** What holds data. */
@@ -83,7 +83,7 @@ function makeTable(scope: Construct, removalPolicy: RemovalPolicy): ITable {
   return table as ITable;
 }
 
-function makeBucket(scope: Construct, removalPolicy: RemovalPolicy, { retentionDays }: InfraSettings): Bucket {
+function makeBucket(scope: Construct, removalPolicy: RemovalPolicy, settings: InfraSettings): Bucket {
   const bucket = new Bucket(scope, "Bucket", {
     blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
     objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
@@ -92,8 +92,13 @@ function makeBucket(scope: Construct, removalPolicy: RemovalPolicy, { retentionD
     minimumTLSVersion: 1.2,
     lifecycleRules: [
       { id: "unfinished", abortIncompleteMultipartUploadAfter: Duration.days(1) },
-      // Objects of a job belong to its record; nothing of a job that has not ended is this old, see the longest timeout.
-      { id: "retention", expiration: Duration.days(Math.max(retentionDays, MAX_TIMEOUT_DAYS) + SPARE_DAYS) },
+      // The sweep erases what a run has stored with the run. This is for what it should ever miss, so it comes later, and
+      // nothing of a job whose attempt may still go on is this old.
+      ...PREFIXES.map((prefix) => ({
+        id: prefix,
+        prefix: `${prefix}/`,
+        expiration: Duration.days(retentionOf(settings).longest + MAX_TIMEOUT_DAYS + SPARE_DAYS),
+      })),
     ],
     removalPolicy,
   });
@@ -104,3 +109,5 @@ function makeBucket(scope: Construct, removalPolicy: RemovalPolicy, { retentionD
 /** 2,000,000 s, the longest that an attempt may take. */
 const MAX_TIMEOUT_DAYS = 24;
 const SPARE_DAYS = 7;
+/** What is stored of a run. */
+const PREFIXES = ["runs", "logs", "artifacts"] as const;

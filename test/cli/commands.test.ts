@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { longshore } from "../../cli/commands.ts";
 import { findCommand, helpOf } from "../../cli/dispatch.ts";
@@ -45,6 +46,11 @@ describe("the help", () => {
     "jobs download",
     "jobs cost",
     "jobs submit",
+    "runs",
+    "runs list",
+    "runs show",
+    "runs rm",
+    "runs cleanup",
     "runtimes",
     "runtimes list",
     "runtimes health",
@@ -72,7 +78,7 @@ describe("the help", () => {
 
 describe("a mistake of the user", () => {
   it.each<[string[], string]>([
-    [["runn"], 'unknown command "runn"; there are run, jobs, runtimes, dead-letters, dev'],
+    [["runn"], 'unknown command "runn"; there are run, jobs, runs, runtimes, dead-letters, dev'],
     [["constructor"], 'unknown command "constructor"'],
     [["jobs", "statsu"], 'unknown command "statsu"'],
     [["jobs", "--colour"], "Unknown option '--colour'"],
@@ -454,5 +460,108 @@ describe("a command that hosts the engine itself", () => {
       },
     );
     expect({ code, closed }).toEqual({ code: 2, closed: 1 });
+  });
+});
+
+describe("runs", () => {
+  const pageOf = (removed: number, nextCursor: string | null) => ({
+    ...{ removed, dryRun: false, items: Array.from({ length: removed }, () => JOB_ID), nextCursor },
+  });
+
+  it("are listed by what is asked for", async () => {
+    const one = {
+      jobId: JOB_ID,
+      name: "nightly",
+      status: "FAILED",
+      runtime: "docker",
+      finishedAt: "2026-01-01T00:00:00.000Z",
+    };
+    server.routes["GET /runs"] = (_, response) =>
+      json(response, { items: [{ ...one, durationMs: 61_000, exitCode: 3 }], nextCursor: null });
+    const { stdout, code } = await run(
+      "runs",
+      "--status",
+      "failed,timed_out",
+      "--label",
+      "a=b",
+      "--finished-after",
+      "2026-01-01T00:00:00Z",
+    );
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/nightly +FAILED +docker +2026-01-01T00:00:00.000Z +1m +3/);
+    expect(server.received[0]?.query.toString()).toBe(
+      "status=FAILED&status=TIMED_OUT&finishedAfter=2026-01-01T00%3A00%3A00.000Z&limit=50&label=a%3Ab",
+    );
+  });
+
+  it("are shown in Markdown, or as JSON", async () => {
+    server.routes[`GET /runs/${JOB_ID}/summary`] = (_, response) => void response.end("# FAILED: `nightly`\n");
+    server.routes[`GET /runs/${JOB_ID}`] = (_, response) => json(response, { jobId: JOB_ID });
+    expect((await run("runs", "show", JOB_ID)).stdout).toBe("# FAILED: `nightly`\n");
+    expect((await run("runs", "show", JOB_ID, "--json")).stdout).toBe(`{"jobId":"${JOB_ID}"}\n`);
+  });
+
+  it("are erased one by one; one that is active does not keep the others", async () => {
+    server.routes[`DELETE /runs/${JOB_ID}`] = (_, response) => void response.writeHead(204).end();
+    server.routes[`DELETE /runs/${OTHER_ID}`] = (_, response) =>
+      problem(response, { status: 409, code: "CONFLICT", detail: "the job is still active: RUNNING" });
+    const { stdout, stderr, code } = await run("runs", "rm", OTHER_ID, JOB_ID);
+    expect([stdout, code]).toEqual([`${JOB_ID} removed\n`, 2]);
+    expect(stderr).toContain("still active");
+  });
+
+  it("are cleaned up call after call, with the same query", async () => {
+    server.routes["POST /runs/cleanup"] = ({ body }, response) =>
+      json(response, body.includes('"cursor":"c"') ? pageOf(1, null) : pageOf(2, "c"));
+    const { stdout, stderr, code } = await run(
+      "runs",
+      "cleanup",
+      "--older-than",
+      "7d",
+      "--status",
+      "failed",
+      "--keep",
+      "5",
+    );
+    expect([stdout, stderr, code]).toEqual(["", "3 runs erased\n", 0]);
+    const query = { olderThan: "7d", status: ["FAILED"], keep: 5, dryRun: false };
+    expect(server.received.map(({ body }) => JSON.parse(body))).toEqual([query, { ...query, cursor: "c" }]);
+  });
+
+  it("are only named in a dry run", async () => {
+    server.routes["POST /runs/cleanup"] = (_, response) => json(response, pageOf(2, null));
+    const { stdout, stderr } = await run("runs", "cleanup", "--older-than", "7d", "--dry-run");
+    expect([stdout, stderr]).toEqual([`${JOB_ID}\n${JOB_ID}\n`, "2 runs would be erased\n"]);
+    expect(JSON.parse(server.received[0]?.body ?? "")).toEqual({ olderThan: "7d", dryRun: true });
+    const asked = await run("runs", "cleanup", "--older-than", "7d", "--dry-run", "--json");
+    expect(JSON.parse(asked.stdout)).toEqual({ removed: 2, dryRun: true, items: [JOB_ID, JOB_ID] });
+  });
+
+  it.each([[[]], [["--older-than", "7d", "--keep", "x"]]])("are not cleaned up by %j", async (flags) => {
+    const { code, stderr } = await run("runs", "cleanup", ...flags);
+    expect([code, server.received]).toEqual([2, []]);
+    expect(stderr).toMatch(/^longshore: [^\n]+\n$/);
+  });
+
+  it("are not cleaned up at a terminal without a yes", async () => {
+    server.routes["POST /runs/cleanup"] = ({ body }, response) =>
+      json(response, { ...pageOf(2, null), dryRun: body.includes('"dryRun":true') });
+    const answers: [string, boolean][] = [
+      ["n", false],
+      ["", false],
+      ["yes", true],
+    ];
+    for (const [answer, erased] of answers) {
+      server.received.length = 0;
+      const stdin = Object.assign(Readable.from([`${answer}\n`]), { isTTY: true });
+      const { stderr } = await runInProcess(
+        ["--endpoint", server.url, "runs", "cleanup", "--older-than", "7d"],
+        {},
+        { stdin },
+      );
+      expect(stderr).toContain("Erase 2 runs for good?");
+      const sent = server.received.map(({ body }) => (JSON.parse(body) as { dryRun: boolean }).dryRun);
+      expect([answer, sent]).toEqual([answer, erased ? [true, false] : [true]]);
+    }
   });
 });

@@ -11,7 +11,7 @@ import { createWork, type Work } from "../../functions/aws/work.ts";
 import { makeHandler as changeFeed } from "../../functions/change-feed.ts";
 import { makeHandler as dispatch } from "../../functions/dispatch.ts";
 import { makeHandler as finalize } from "../../functions/finalize.ts";
-import { makeHandler as publish } from "../../functions/publish.ts";
+import { makeHandler as publish, RECORDED } from "../../functions/publish.ts";
 import { makeHandler as reconcile } from "../../functions/reconcile.ts";
 import { makeHandler as runtimeEvents } from "../../functions/runtime-events.ts";
 import { makeHandler as submit } from "../../functions/submit.ts";
@@ -45,7 +45,10 @@ const HANDLERS = {
   submit: (ctx: EngineContext) => invocable(submit(ctx)),
   "change-feed": (ctx: EngineContext) => feed(ctx.logger, invocable(changeFeed(ctx))),
   publish: (ctx: EngineContext, { account: { bus }, logger }: Surroundings) =>
-    feed(logger, invocable(publish(ctx, createEventbridgeBus({ bus: bus.name, client: bus.client, logger })))),
+    feed(
+      logger,
+      invocable(publish(ctx, createEventbridgeBus({ bus: bus.name, client: bus.client, logger }), RECORDED)),
+    ),
   dispatch: (ctx: EngineContext) => invocable(dispatch(ctx)),
   finalize: (ctx: EngineContext) => invocable(finalize(ctx)),
   "runtime-events": (ctx: EngineContext) => {

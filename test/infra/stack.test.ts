@@ -98,6 +98,13 @@ const objects = (...actions: string[]) => [
   { actions: ["s3:ListBucket"], resources: ["<Bucket.Arn>"], conditions: undefined },
   { actions, resources: ["<Bucket.Arn>/artifacts/*", "<Bucket.Arn>/logs/*"], conditions: undefined },
 ];
+const LIST = { actions: ["s3:ListBucket"], resources: ["<Bucket.Arn>"], conditions: undefined };
+const below = (prefixes: string[], ...actions: string[]) => ({
+  actions,
+  resources: prefixes.map((prefix) => `<Bucket.Arn>/${prefix}/*`),
+  conditions: undefined,
+});
+const ERASE = [LIST, below(["runs", "logs", "artifacts"], "s3:DeleteObject")];
 const SECRETS = [
   {
     actions: ["ssm:GetParameter"],
@@ -111,10 +118,10 @@ const SECRETS = [
   },
 ];
 const RIGHTS: Record<string, Statement[]> = {
-  Submit: [TABLE_READ, TABLE_WRITE, SEAL, DIGEST],
+  Submit: [TABLE_READ, TABLE_WRITE, SEAL, DIGEST, ...ERASE],
   Resubmit: [TABLE_READ, TABLE_WRITE, SEAL, OPEN, DIGEST],
   InboundEvents: [TABLE_READ, TABLE_WRITE, SEAL, DIGEST, BUS],
-  Query: [TABLE_READ, HOME_WRITE],
+  Query: [TABLE_READ, HOME_WRITE, ...objects("s3:GetObject")],
   Stream: [TABLE_READ, HOME_WRITE, ...objects("s3:GetObject"), OPEN_MASKS],
   LogSocket: [
     ...[TABLE_READ, HOME_WRITE, ...objects("s3:GetObject"), OPEN_MASKS],
@@ -137,12 +144,17 @@ const RIGHTS: Record<string, Statement[]> = {
     ...machine("states:StartExecution", "states:SendTaskSuccess"),
   ],
   ChangeFeed: [TABLE_READ, TABLE_WRITE, ...STREAM, ...machine("states:StartExecution", "states:SendTaskSuccess")],
-  Publish: [TABLE_READ, HOME_WRITE, ...STREAM, BUS],
+  Publish: [
+    ...[TABLE_READ, HOME_WRITE, ...STREAM, BUS, LIST],
+    below(["runs"], "s3:DeleteObject", "s3:GetObject", "s3:PutObject"),
+    below(["logs"], "s3:GetObject"),
+  ],
   RuntimeEvents: [TABLE_READ, TABLE_WRITE, ...machine("states:SendTaskSuccess")],
   Reconcile: [
     TABLE_READ,
     TABLE_WRITE,
     ...machine("states:StartExecution", "states:SendTaskSuccess"),
+    ...ERASE,
     {
       actions: ["states:DescribeExecution"],
       resources: [`${STATES}:execution:longshore-prod-lifecycle:*`],
@@ -518,6 +530,14 @@ describe("the data", () => {
         },
       },
     });
+    const [bucket] = made.of("AWS::S3::Bucket").values();
+    // Longer than the sweep keeps a run, and than an attempt may take.
+    expect(bucket?.LifecycleConfiguration.Rules).toEqual([
+      { Id: "unfinished", Status: "Enabled", AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 } },
+      ...["runs", "logs", "artifacts"].map((Id) => ({
+        ...{ Id, Prefix: `${Id}/`, Status: "Enabled", ExpirationInDays: 30 + 24 + 7 },
+      })),
+    ]);
     const [policy] = made.of("AWS::S3::BucketPolicy").values();
     expect(policy?.PolicyDocument.Statement[0]).toMatchObject({
       Effect: "Deny",
@@ -885,8 +905,8 @@ describe("the code of a function", () => {
   });
 
   const CLIENTS: Record<string, { first: string[]; later: string[] }> = {
-    submit: { first: ["client-dynamodb", "client-kms"], later: [] },
-    query: { first: ["client-dynamodb"], later: [] },
+    submit: { first: ["client-dynamodb", "client-kms"], later: ["client-s3"] },
+    query: { first: ["client-dynamodb"], later: ["client-s3"] },
     stream: { first: ["client-dynamodb", "client-kms", "client-s3"], later: [] },
     "log-socket": {
       first: ["client-dynamodb", "client-kms", "client-s3"],
@@ -898,10 +918,10 @@ describe("the code of a function", () => {
     },
     finalize: { first: ["client-dynamodb", "client-kms", "client-s3", "client-sfn"], later: [] },
     "change-feed": { first: ["client-dynamodb", "client-sfn"], later: [] },
-    publish: { first: ["client-dynamodb", "client-eventbridge"], later: [] },
+    publish: { first: ["client-dynamodb", "client-eventbridge"], later: ["client-s3"] },
     "runtime-events": { first: ["client-dynamodb", "client-sfn"], later: [] },
     "inbound-events": { first: ["client-dynamodb", "client-eventbridge", "client-kms"], later: [] },
-    reconcile: { first: ["client-dynamodb", "client-sfn"], later: [] },
+    reconcile: { first: ["client-dynamodb", "client-sfn"], later: ["client-s3"] },
   };
 
   const NONE = { first: [], later: [] };

@@ -26,7 +26,7 @@ import { createWork } from "../../functions/aws/work.ts";
 import { makeHandler as changeFeed } from "../../functions/change-feed.ts";
 import { makeHandler as dispatch } from "../../functions/dispatch.ts";
 import { makeHandler as finalize } from "../../functions/finalize.ts";
-import { makeHandler as publish } from "../../functions/publish.ts";
+import { makeHandler as publish, RECORDED } from "../../functions/publish.ts";
 import { makeHandler as reconcile } from "../../functions/reconcile.ts";
 import { makeHandler as runtimeEvents } from "../../functions/runtime-events.ts";
 import { makeHandler as submit } from "../../functions/submit.ts";
@@ -181,7 +181,7 @@ export async function openCountedHome({ endpoints, made }: CountedHomeOptions): 
   const functions: Record<string, unknown> = {
     Submit: submit(ctx),
     ChangeFeed: feed(silent, invocable(changeFeed(ctx))),
-    Publish: feed(silent, invocable(publish(ctx, bus))),
+    Publish: feed(silent, invocable(publish(ctx, bus, RECORDED))),
     Dispatch: dispatch(ctx),
     Finalize: finalize(ctx),
     RuntimeEvents: runtimeEvents(ctx, readers),

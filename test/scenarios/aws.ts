@@ -17,6 +17,7 @@ import { generatedSpecs, HOSTILE_SECRET, hostileParameters, hostileRequests } fr
 import { images, REGISTRY_CREDENTIALS } from "./images.ts";
 import { containersOf } from "./leftovers.ts";
 import { limits, limitsEnv } from "./limits.ts";
+import { runs } from "./runs.ts";
 import { DOCKER, dockerJob } from "./runtimes.ts";
 import { type SecretFacts, secretsStaySecret } from "./secrets.ts";
 import { streams } from "./streams.ts";
@@ -65,6 +66,7 @@ export function awsScenarios(lab: () => DeployedLab): void {
       artifactsKept(target, { name: "docker", job: dockerJob });
       streams(target, { name: "docker", job: dockerJob });
       unhappyLives(target, { name: "docker", job: dockerJob, left: containersOf });
+      runs(target, DOCKER);
     });
   });
 

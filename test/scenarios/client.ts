@@ -54,7 +54,7 @@ export async function call<T = unknown>(target: Target, path: string, options: C
   });
   const text = await response.text();
   target.record?.(text);
-  const isJson = /json/.test(response.headers.get("content-type") ?? "");
+  const isJson = /[/+]json\b/.test(response.headers.get("content-type") ?? "");
   return { status: response.status, headers: response.headers, text, body: (isJson ? JSON.parse(text) : text) as T };
 }
 

@@ -5,6 +5,7 @@ import { collections } from "./collections.ts";
 import { deadLetters } from "./dead-letters.ts";
 import { happyLives } from "./happy.ts";
 import { type LocalHome, startLocalHome } from "./local-home.ts";
+import { runs } from "./runs.ts";
 import { DOCKER, dockerJob, PROCESS, processJob, STUB } from "./runtimes.ts";
 import { streams } from "./streams.ts";
 
@@ -29,6 +30,7 @@ describe("a local home", () => {
   collections(target, { other: "process", forever: STUB.forever });
   deadLetters(target, STUB);
   streams(target, { name: "process", job: processJob });
+  runs(target, PROCESS);
 });
 
 describeWith("docker", "a local home with Docker", () => {

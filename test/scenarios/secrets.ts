@@ -86,6 +86,14 @@ export function secretsStaySecret(facts: SecretFacts): void {
       expect(told).toEqual([]);
     }
 
+    /** Asks for the record in every form: what is answered is searched too. */
+    async function recorded(jobId: string): Promise<void> {
+      for (const form of ["", "/receipt", "/summary", "/events"]) {
+        const answer = await call(home, `/runs/${jobId}${form}`);
+        expect(answer.status, answer.text).toBe(200);
+      }
+    }
+
     async function proven(jobId: string): Promise<void> {
       const texts = (await logsOf(home, jobId)).map(({ text }) => text);
       for (const name of NAMES) expect(texts).toContain(`${name} is ${sha256(values[name])}  -`);
@@ -118,6 +126,7 @@ export function secretsStaySecret(facts: SecretFacts): void {
         env: { DB_PASSWORD: "***REDACTED***", MY_ODD_NAME: "***REDACTED***", PLAIN_MARKER: marker },
         secrets: { FROM_SOURCE: { from: home.sources.FROM_SOURCE } },
       });
+      await recorded(jobId);
       await nowhere();
       // What was logged for debugging is part of what was searched.
       expect(home.output()).toMatch(/"level"/);
@@ -162,6 +171,8 @@ export function secretsStaySecret(facts: SecretFacts): void {
       const { jobId: loud } = await submit(home, spec('echo "fatal: $DB_PASSWORD" >&2; exit 9'));
       expect(await ended(home, loud)).toMatchObject({ status: "FAILED", exitCode: 9 });
       await cleanedUp(home, loud);
+      for (const one of [jobId, loud]) await recorded(one);
+      expect((await call(home, `/runs/${loud}/summary`)).text).toContain("fatal: ***REDACTED***");
       await nowhere();
     });
 

@@ -231,6 +231,47 @@ describe("a call", () => {
     ]);
   });
 
+  it("lists, shows, erases and cleans up runs", async () => {
+    server.routes["GET /runs"] = (request, response) => {
+      const cursor = request.query.get("cursor");
+      json(response, cursor === "2" ? { items: [3], nextCursor: null } : { items: [1, 2], nextCursor: "2" });
+    };
+    server.routes[`GET /runs/${JOB_ID}`] = (_, response) => json(response, { jobId: JOB_ID, receipt: {} });
+    server.routes[`GET /runs/${JOB_ID}/receipt`] = (_, response) => json(response, { schema: "x" });
+    server.routes[`GET /runs/${JOB_ID}/summary`] = (_, response) => void response.end("# FAILED\n");
+    server.routes[`GET /runs/${JOB_ID}/events`] = (_, response) =>
+      void response.end(`${JSON.stringify(anEvent(1))}\n${JSON.stringify(anEvent(2))}\n`);
+    server.routes[`DELETE /runs/${JOB_ID}`] = (_, response) => void response.writeHead(204).end();
+    server.routes["POST /runs/cleanup"] = (_, response) =>
+      json(response, { removed: 1, dryRun: false, items: [JOB_ID], nextCursor: null });
+    const filter = {
+      status: ["FAILED", "TIMED_OUT"],
+      labels: { a: "b" },
+      finishedAfter: "2026-01-01T00:00:00Z",
+    } as const;
+    expect(await Array.fromAsync(client.runs.list(filter))).toEqual([1, 2, 3]);
+    expect(server.received[0]?.query.toString()).toBe(
+      "status=FAILED&status=TIMED_OUT&finishedAfter=2026-01-01T00%3A00%3A00Z&label=a%3Ab",
+    );
+    expect(await client.runs.listPage({ cursor: "2" })).toEqual({ items: [3], nextCursor: null });
+    expect(await client.runs.get(JOB_ID)).toEqual({ jobId: JOB_ID, receipt: {} });
+    expect(await client.runs.receipt(JOB_ID)).toEqual({ schema: "x" });
+    expect(await client.runs.summary(JOB_ID)).toBe("# FAILED\n");
+    expect(await client.runs.events(JOB_ID)).toEqual([anEvent(1), anEvent(2)]);
+    expect(await client.runs.remove(JOB_ID)).toBeUndefined();
+    const query = { olderThan: "7d", status: ["FAILED"], keep: 3, dryRun: true } as const;
+    expect(await client.runs.cleanup(query)).toMatchObject({ removed: 1 });
+    expect(JSON.parse(server.received.at(-1)?.body ?? "")).toEqual(query);
+  });
+
+  it("tells of a summary that broke off", async () => {
+    server.routes[`GET /runs/${JOB_ID}/summary`] = (_, response) => {
+      response.writeHead(200, { "content-length": "100" }).write("# FAIL");
+      response.destroy();
+    };
+    await expect(client.runs.summary(JOB_ID)).rejects.toBeInstanceOf(ConnectionError);
+  });
+
   it("asks again for a replay whose answer was lost, with the same key, and not for a removal", async () => {
     let lost = 0;
     const lose: Route = (_, response) => {

@@ -39,8 +39,14 @@ export function valuesOf({ pk, sk, i1pk, i1sk, i2pk, i2sk, ttl, body }: Record<s
 }
 
 /** A row as the item that it holds. */
-export function toItem(row: RowValues): Item {
-  return JSON.parse(textOf(row));
+export function toItem([pk, sk, i1pk, i1sk, i2pk, i2sk, ttl, body]: RowValues): Item {
+  const item = JSON.parse(body) as Item;
+  item.pk = pk;
+  item.sk = sk;
+  if (i1pk !== null && i1sk !== null) item.index1 = { pk: i1pk, sk: i1sk };
+  if (i2pk !== null && i2sk !== null) item.index2 = { pk: i2pk, sk: i2sk };
+  if (ttl !== null) item.ttl = ttl;
+  return item;
 }
 
 /** A row as the JSON of its item. */

@@ -30,6 +30,8 @@ export interface ReconcileReport {
   /** Attempts that their runtimes did not know any more; they count as repaired too. */
   lost: number;
   orphans: number;
+  /** Runs that were older than they are kept, or more than are kept. */
+  erased: number;
   /** Counters that did not say what the jobs say, and do since. */
   corrected: Correction[];
   /** How much could not be repaired this time; it will be tried again. */

@@ -1,12 +1,14 @@
-import { makeHandler } from "../../publish.ts";
+import { makeHandler, RECORDED } from "../../publish.ts";
 import { createContext } from "../context.ts";
 import { busOf } from "../drivers.ts";
 import { feed } from "../feed.ts";
+import { lazyObjectsOf } from "../lazy-objects.ts";
 import { createMetrics } from "../metrics.ts";
 import { invocable, serve } from "../serve.ts";
 
-/** What the table's stream delivers leaves for the bus. */
+/** What the table's stream delivers leaves for the bus, and what has ended is recorded. */
 export const handler = serve(async (base) => {
   const bus = createMetrics(base.settings.LONGSHORE_STAGE).counting(busOf(base));
-  return feed(base.logger, invocable(makeHandler(await createContext(base, {}), bus)));
+  const ctx = await createContext(base, { objects: lazyObjectsOf(base) });
+  return feed(base.logger, invocable(makeHandler(ctx, bus, RECORDED)));
 });

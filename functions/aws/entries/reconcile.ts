@@ -3,6 +3,7 @@ import type { ReconcileOptions, ReconcileReport } from "../../../engine/operatio
 import { makeHandler } from "../../reconcile.ts";
 import { createContext } from "../context.ts";
 import { orchestratorOf } from "../drivers.ts";
+import { lazyObjectsOf } from "../lazy-objects.ts";
 import { createMetrics } from "../metrics.ts";
 import { invocable, serve } from "../serve.ts";
 
@@ -13,7 +14,7 @@ const LAST_STEP_MS = 30_000;
 
 /** The sweep of every minute, and the numbers that it finds. */
 export const handler = serve<unknown, ReconcileReport>(async (base) => {
-  const ctx = await createContext(base, { orchestrator: orchestratorOf(base) });
+  const ctx = await createContext(base, { orchestrator: orchestratorOf(base), objects: lazyObjectsOf(base) });
   const sweep = invocable<ReconcileOptions, ReconcileReport>(makeHandler(ctx));
   const metrics = createMetrics(base.settings.LONGSHORE_STAGE);
   return async (_event, context) => {

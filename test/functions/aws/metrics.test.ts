@@ -22,6 +22,7 @@ const REPORT: ReconcileReport = {
   repaired: 2,
   lost: 0,
   orphans: 1,
+  erased: 0,
   failed: 3,
   corrected: [],
   failures: [],
@@ -44,7 +45,7 @@ describe("the numbers of a sweep", () => {
 
   it("do not say that nothing failed where another one was at work: that would hide what fails there", () => {
     createMetrics("lab").swept(
-      { ...REPORT, looked: 0, active: null, repaired: 0, orphans: 0, failed: 0, stopped: "lease" },
+      { ...REPORT, looked: 0, active: null, repaired: 0, orphans: 0, erased: 0, failed: 0, stopped: "lease" },
       12,
     );
     expect(lines).toMatchObject([{ OldestWaitingSeconds: 12 }]);
