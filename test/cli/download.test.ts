@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -132,6 +132,7 @@ describe("longshore jobs download", () => {
       expect(await readFile(join(output, ".bashrc"), "utf8")).toBe(flags.length === 0 ? "mine" : "evil");
     }
     expect(existsSync(join(outside, "new"))).toBe(false);
+    for (const link of ["file-link", "dangling"]) expect(lstatSync(join(output, link)).isSymbolicLink()).toBe(true);
   });
 });
 

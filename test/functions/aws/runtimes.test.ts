@@ -85,7 +85,8 @@ describe("the runtime ecs of a deployed home", () => {
 });
 
 describe("a runtime that is loaded late", () => {
-  const about = { name: "late", kind: "late", explicitOnly: true } as RuntimeAdapter;
+  const capabilities = { artifacts: true };
+  const about = { name: "late", kind: "late", explicitOnly: true, capabilities } as RuntimeAdapter;
 
   it("is loaded by the first call, once, and again after a load that failed", async () => {
     let loads = 0;
@@ -96,7 +97,9 @@ describe("a runtime that is loaded late", () => {
           ? undefined
           : (...args: unknown[]) => {
               calls.push([name, ...args]);
-              return ["logs", "list"].includes(String(name)) ? [1, 2] : Promise.resolve(`${String(name)} done`);
+              return ["logs", "list", "artifacts"].includes(String(name))
+                ? [1, 2]
+                : Promise.resolve(`${String(name)} done`);
             },
     });
     const runtime = lazyRuntime(about, async () => {
@@ -109,6 +112,7 @@ describe("a runtime that is loaded late", () => {
     expect([runtime.name, runtime.explicitOnly, loads]).toEqual(["late", true, 0]);
     await expect(runtime.health()).rejects.toThrow("no chunk");
     const launch = { attempt: 1 } as never;
+    const request = { paths: ["/out/*"], workdir: null, limits: { entries: 1, bytes: 1 } };
     expect(
       await Promise.all([
         runtime.health(),
@@ -120,10 +124,12 @@ describe("a runtime that is loaded late", () => {
         runtime.wait("e", signal),
         Array.fromAsync(runtime.logs("f", { after: 1 })),
         Array.fromAsync(runtime.list()),
+        Array.fromAsync(runtime.artifacts?.("g", request) ?? []),
       ]),
     ).toEqual([
       ...["health done", "submit done", "status done", "cancel done", "cleanup done", "find done", "wait done"],
       ...[
+        [1, 2],
         [1, 2],
         [1, 2],
       ],
@@ -131,6 +137,7 @@ describe("a runtime that is loaded late", () => {
     await runtime.dispose();
     expect(loads).toBe(2);
     expect(calls.toSorted(([a], [b]) => String(a).localeCompare(String(b)))).toEqual([
+      ["artifacts", "g", request],
       ["cancel", "b", 3],
       ["cleanup", "c"],
       ["dispose"],
@@ -142,5 +149,8 @@ describe("a runtime that is loaded late", () => {
       ["submit", launch, signal],
       ["wait", "e", signal],
     ]);
+    // One that cannot does not look as if it could.
+    const unable = { ...about, capabilities: { artifacts: false } } as RuntimeAdapter;
+    expect("artifacts" in lazyRuntime(unable, async () => loaded)).toBe(false);
   });
 });
