@@ -11,6 +11,7 @@ const jobs: Record<string, Load> = {
   cancel: () => import("./commands/jobs-cancel.ts").then((module) => module.jobsCancel),
   retry: () => import("./commands/jobs-retry.ts").then((module) => module.jobsRetry),
   cost: () => import("./commands/jobs-cost.ts").then((module) => module.jobsCost),
+  top: () => import("./commands/jobs-top.ts").then((module) => module.jobsTop),
   submit: () => import("./commands/jobs-submit.ts").then((module) => module.jobsSubmit),
 };
 

@@ -1,6 +1,7 @@
 import type { JobId } from "./ids.ts";
 import type { HomeRecord } from "./ledger/home.ts";
 import type { Ledger } from "./ledger/ledger.ts";
+import type { HealthCheck } from "./operations/health.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Logger } from "./ports/logger.ts";
 import type { Objects } from "./ports/objects.ts";
@@ -68,6 +69,8 @@ export interface EngineContext {
    * starts are quick. Default: until the next turn of the event loop.
    */
   progressDelayMs?: number;
+  /** What the home can check of itself beside its table and its runtimes. Default nothing. */
+  checks?: readonly (() => Promise<HealthCheck>)[];
   clock: Clock;
   /** 0 ≤ x < 1. */
   random(): number;

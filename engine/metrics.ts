@@ -200,8 +200,8 @@ export const METRICS = {
   longshore_containers_not_measured: {
     kind: "gauge",
     unit: "none",
-    help: "Running attempts whose usage is not known: too many, or the runtime could not tell.",
-    labels: ["runtime"],
+    help: "Running attempts whose usage is not known: too many, or the runtime did not tell.",
+    labels: [],
   },
   longshore_containers_memory_bytes: {
     kind: "gauge",

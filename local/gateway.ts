@@ -13,6 +13,10 @@ export interface Functions {
   submit(event: ApiEvent): Promise<ApiResult>;
   query(event: ApiEvent): Promise<ApiResult>;
   stream(event: ApiEvent, signal: AbortSignal): Promise<StreamResult>;
+  /** The metrics, for a scraper that accepts these media types. Default: there is no such resource. */
+  metrics?(accept: string | undefined): Promise<ApiResult>;
+  /** Gets every request that was answered. Default: nobody. */
+  answered?(request: { method: string; route: string; code: number }): void;
 }
 
 export interface Gateway {
@@ -24,6 +28,8 @@ export interface Gateway {
 
 /** The contract's base path: the stage and the version, as API Gateway has them. */
 const STAGE = "/api";
+/** Where the metrics are: below the API, and where scrapers look by themselves. */
+const METRICS_PATHS: readonly string[] = ["/metrics", `${STAGE}/v1/metrics`];
 
 /**
  * The front door of the home on one machine: HTTP on loopback, which calls the same handlers that API Gateway calls.
@@ -32,6 +38,7 @@ const STAGE = "/api";
 export async function openGateway(functions: Functions, port: number, logger: Logger): Promise<Gateway> {
   const closing = new AbortController();
   const server = createServer((request, response) => {
+    if (functions.answered !== undefined) tellAnswer(functions.answered, request, response);
     answer({ functions, logger, closing: closing.signal }, request, response).catch((error: unknown) => {
       logger.debug({ error }, "a connection broke");
       response.destroy();
@@ -69,11 +76,34 @@ interface Door {
   closing: AbortSignal;
 }
 
+/** Tells of the answer by the route that takes the path: a path itself is whatever a caller likes. */
+function tellAnswer(
+  told: NonNullable<Functions["answered"]>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  response.once("close", () => {
+    // Who hung up before there was an answer got none.
+    if (!response.headersSent) return;
+    const path = pathOf(request);
+    const route = METRICS_PATHS.includes(path) ? "/v1/metrics" : matchPath(path.slice(STAGE.length)).route;
+    told({ method: request.method ?? "GET", route: route ?? "none", code: response.statusCode });
+  });
+}
+
+async function metrics(door: Door, request: IncomingMessage, path: string): Promise<ApiResult> {
+  if (door.functions.metrics === undefined) throw new LongshoreError("NOT_FOUND", "there is no such resource");
+  if (request.method === "GET") return await door.functions.metrics(request.headers.accept);
+  const refused = problem(new LongshoreError("METHOD_NOT_ALLOWED", "only GET is possible here"), path, door.logger);
+  return { ...refused, headers: { ...refused.headers, Allow: "GET" } };
+}
+
 async function answer(door: Door, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { functions, logger } = door;
   const path = pathOf(request);
   try {
     checkOrigin(request);
+    if (METRICS_PATHS.includes(path)) return send(response, await metrics(door, request, path));
     if (!path.startsWith(`${STAGE}/v1/`)) throw new LongshoreError("NOT_FOUND", "the API begins at /api/v1");
     const resource = path.slice(STAGE.length);
     const method = request.method ?? "GET";

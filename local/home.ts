@@ -12,7 +12,8 @@ import type { EngineContext } from "../engine/context.ts";
 import { openHomeRecord } from "../engine/ledger/home.ts";
 import { breakLease } from "../engine/ledger/lease.ts";
 import type { Ledger } from "../engine/ledger/ledger.ts";
-import { RECONCILE_DUTY } from "../engine/operations/reconcile.ts";
+import { RECONCILE_DUTY, type ReconcileOptions, type ReconcileReport } from "../engine/operations/reconcile.ts";
+import { createUsageReader } from "../engine/operations/usage.ts";
 import type { Bus } from "../engine/ports/bus.ts";
 import type { Logger } from "../engine/ports/logger.ts";
 import { makeHandler as changeFeed } from "../functions/change-feed.ts";
@@ -25,13 +26,16 @@ import { makeHandler as streamed } from "../functions/stream.ts";
 import { makeHandler as submit } from "../functions/submit.ts";
 import { atMost, createBackground } from "./background.ts";
 import { createChanges } from "./changes.ts";
+import { homeChecks } from "./checks.ts";
 import { inDataDirectory } from "./data-directory.ts";
 import { createFeedPump } from "./feed-pump.ts";
 import { openGateway } from "./gateway.ts";
 import { createInflight } from "./inflight.ts";
 import { invoke } from "./invoke.ts";
 import { createLogger } from "./logger.ts";
+import { createHomeMetrics } from "./metrics.ts";
 import { createRuntimes } from "./runtimes.ts";
+import { createScrape } from "./scrape.ts";
 import type { Settings } from "./settings.ts";
 import { createSweeper } from "./sweeper.ts";
 import { createWatcher } from "./watcher.ts";
@@ -97,10 +101,13 @@ async function open(settings: Settings, logger: Logger): Promise<Home> {
     },
     logger,
   });
+  const objects = createFilesystemObjects({ directory: join(settings.home, "objects") });
+  const metrics = createHomeMetrics(Date.now);
+  const directory = settings.home;
   const ctx: EngineContext = {
     home,
     ledger,
-    objects: createFilesystemObjects({ directory: join(settings.home, "objects") }),
+    objects,
     sealer,
     secrets: new Map(secrets.map((source) => [source.scheme, source])),
     orchestrator,
@@ -108,17 +115,26 @@ async function open(settings: Settings, logger: Logger): Promise<Home> {
     inflight,
     watch: (attempt) => watcher.watch(ctx, attempt),
     background: background.run,
+    checks: homeChecks({
+      objects,
+      directory,
+      everySeconds: settings.reconcileSeconds,
+      openedAtMs,
+      sweptAtMs: metrics.sweptAtMs,
+      clock: Date.now,
+    }),
     clock: Date.now,
     random: Math.random,
     logger,
   };
+  const usage = createUsageReader(ctx);
   const functions = {
     submit: submit(ctx),
-    query: query(ctx),
+    query: query(ctx, usage),
     dispatch: dispatch(ctx),
     finalize: finalize(ctx),
     changeFeed: changeFeed(ctx),
-    publish: publish(ctx, bus),
+    publish: publish(ctx, bus, metrics.taken),
     reconcile: reconcile(ctx),
   };
   // In this order things end: no more news, launches let go, executions ended, watchers gone, the last work done.
@@ -133,7 +149,8 @@ async function open(settings: Settings, logger: Logger): Promise<Home> {
     sweep: async (touchedBefore) => {
       await runtimes.refresh();
       const recount = touchedBefore === openedAtMs ? "now" : "due";
-      await invoke(functions.reconcile, { touchedBefore, recount });
+      const options: ReconcileOptions = { touchedBefore, recount };
+      metrics.swept(await invoke<ReconcileOptions, ReconcileReport>(functions.reconcile, options));
       if (touchedBefore > openedAtMs) await tidy(table);
     },
     logger,
@@ -154,6 +171,8 @@ async function open(settings: Settings, logger: Logger): Promise<Home> {
     {
       submit: (event) => invoke(functions.submit, event),
       query: (event) => invoke(functions.query, event),
+      metrics: createScrape({ ctx, metrics, usage, directory, sinceMs: openedAtMs }),
+      answered: metrics.answered,
       stream: streamed({ ctx, changes, progressOf: inflight.progressOf, onProgress: inflight.onProgress }),
     },
     settings.port,

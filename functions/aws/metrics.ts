@@ -1,4 +1,4 @@
-import { MetricUnit, Metrics } from "@aws-lambda-powertools/metrics";
+import { Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 import { METRICS, type Metric, type Sample, samplesOf } from "../../engine/metrics.ts";
 import type { EventTaken } from "../../engine/operations/publish.ts";
 import type { ReconcileReport } from "../../engine/operations/reconcile.ts";
@@ -13,12 +13,12 @@ export interface HomeMetrics {
   swept(report: ReconcileReport, oldestWaitingSeconds: number): void;
 }
 
-const UNITS: Readonly<Record<Metric["unit"], MetricUnit>> = {
+const UNITS = {
   seconds: MetricUnit.Seconds,
   bytes: MetricUnit.Bytes,
   usd: MetricUnit.NoUnit,
   none: MetricUnit.Count,
-};
+} as const satisfies Record<Metric["unit"], string>;
 
 /** Metrics of the namespace `Longshore`, of a stage: those of the one table that have dimensions for CloudWatch. */
 export function createMetrics(stage: string): HomeMetrics {

@@ -43,6 +43,7 @@ describe("the help", () => {
     "jobs retry",
     "jobs cost",
     "jobs submit",
+    "jobs top",
     "runtimes",
     "runtimes list",
     "runtimes health",

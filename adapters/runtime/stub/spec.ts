@@ -39,6 +39,10 @@ export interface Script {
    * after the grace: 137).
    */
   onTerm: "die" | "end" | "ignore";
+  /** STUB_CPU: how much CPU time it uses in a second, seconds; default 0. */
+  cpu: number;
+  /** STUB_MEMORY_BYTES: what it uses of memory; default 0. */
+  memoryBytes: number;
   /** STUB_FAIL: the category with which its start fails. */
   fail: Category | null;
   /** STUB_END_WITH: the category with which the runtime ends it after its duration, such as OOM. */
@@ -59,6 +63,9 @@ const RULES: Readonly<Record<string, (value: string) => string | null>> = {
   STUB_EXIT_CODE: (value) => (isInteger(value, 255) ? null : "must be an integer from 0 to 255"),
   STUB_LINES: (value) => (isInteger(value, MAX_LINES) ? null : `must be an integer from 0 to ${MAX_LINES}`),
   STUB_ON_TERM: (value) => (ON_TERM.some((one) => one === value) ? null : `must be one of ${ON_TERM.join(", ")}`),
+  STUB_CPU: (value) =>
+    /^\d{1,4}(\.\d{1,3})?$/.test(value) ? null : "must be a number below 10000 with at most three decimals",
+  STUB_MEMORY_BYTES: (value) => (isInteger(value, 9_999_999_999) ? null : "must be an integer of at most ten digits"),
   STUB_FAIL: isCategoryRule,
   STUB_END_WITH: isCategoryRule,
   /** The two above hold for the attempts up to this number; default every one. */
@@ -83,6 +90,8 @@ export function scriptOf({ env, attempt }: Launch): Script {
     exitCode: Number(env.STUB_EXIT_CODE ?? 0),
     lines: linesOf(env),
     onTerm: ON_TERM.find((one) => one === env.STUB_ON_TERM) ?? "die",
+    cpu: Number(env.STUB_CPU ?? 0),
+    memoryBytes: Number(env.STUB_MEMORY_BYTES ?? 0),
     fail: fails ? categoryOf(env.STUB_FAIL) : null,
     endWith: fails ? categoryOf(env.STUB_END_WITH) : null,
   };

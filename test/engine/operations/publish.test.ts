@@ -48,7 +48,7 @@ describe("events on their way to the bus", () => {
   test("leave by their numbers, also where the feed has those of one commit in another order", async () => {
     const { records, seqs } = await turnedRound();
     const { taken, port } = bus();
-    expect(await publishEvents(world.ctx, port, records)).toEqual([]);
+    expect(await publishEvents(world.ctx, { bus: port }, records)).toEqual([]);
     expect(taken.map(({ detail }) => (detail.data as { seq: number }).seq)).toEqual(seqs);
   });
 
@@ -56,13 +56,13 @@ describe("events on their way to the bus", () => {
     const { records } = await turnedRound();
     const at = (type: string) => records.findIndex(({ item }) => item.type === type);
     const { taken, port } = bus(Number(records[at("DEAD_LETTERED")]?.item.seq));
-    const first = Math.min(...(await publishEvents(world.ctx, port, records)));
+    const first = Math.min(...(await publishEvents(world.ctx, { bus: port }, records)));
     expect(first).toBe(at("FAILED"));
     expect(first).toBeLessThan(at("DEAD_LETTERED"));
     // Delivered again from there on, nothing is missing.
     const again = records.slice(first);
     const second = bus();
-    await publishEvents(world.ctx, second.port, again);
+    await publishEvents(world.ctx, { bus: second.port }, again);
     const ids = new Set([...taken, ...second.taken].map(({ id }) => id));
     expect(ids.size).toBe(records.length);
   });
