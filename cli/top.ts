@@ -33,7 +33,12 @@ function idOf({ jobId, attempt }: JobUsage): string {
 function compare(a: TopItem, b: TopItem, sort: Sort): number {
   if (sort === "cpu") return (b.cpuPercent ?? -1) - (a.cpuPercent ?? -1);
   if (sort === "mem") return (b.usage?.memoryBytes ?? -1) - (a.usage?.memoryBytes ?? -1);
-  return (a.startedAt ?? "~").localeCompare(b.startedAt ?? "~");
+  return startMs(a) - startMs(b);
+}
+
+/** One of which it is not known counts as the youngest. */
+function startMs({ startedAt }: JobUsage): number {
+  return startedAt === null ? Number.MAX_SAFE_INTEGER : Date.parse(startedAt);
 }
 
 /** The jobs as a table; what is not known is a dash. */

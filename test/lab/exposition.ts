@@ -14,7 +14,7 @@ export interface Family {
 }
 
 const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
-const SAMPLE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/;
+const SAMPLE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{([^\n]*)\})? (\S+)$/;
 const LABEL = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"(?:,|$)/y;
 const SUFFIXES: Readonly<Record<string, readonly string[]>> = {
   histogram: ["_bucket", "_sum", "_count"],
@@ -95,7 +95,9 @@ function checkHistogram(name: string, lines: Line[]): void {
   for (const [labels, series] of Map.groupBy(lines, (line) => without(line.labels))) {
     const buckets = series.filter((line) => line.name === `${name}_bucket`);
     const count = series.find((line) => line.name === `${name}_count`)?.value;
-    const bounds = buckets.map((line) => (line.labels.le === "+Inf" ? Number.POSITIVE_INFINITY : Number(line.labels.le)));
+    const bounds = buckets.map((line) =>
+      line.labels.le === "+Inf" ? Number.POSITIVE_INFINITY : Number(line.labels.le),
+    );
     const grow = (all: number[]) => all.every((value, at) => at === 0 || value >= (all[at - 1] ?? 0));
     if (!grow(bounds) || !grow(buckets.map(({ value }) => value))) throw new Error(`${name}${labels}: no histogram`);
     if (bounds.at(-1) !== Number.POSITIVE_INFINITY || buckets.at(-1)?.value !== count)
@@ -104,7 +106,7 @@ function checkHistogram(name: string, lines: Line[]): void {
 }
 
 /** The value of one series; undefined when there is none. The labels are all that it has. */
-export function valueOf(
+export function valueIn(
   families: ReadonlyMap<string, Family>,
   name: string,
   labels: Record<string, string> = {},

@@ -12,7 +12,7 @@ import { createHomeMetrics, type HomeMetrics } from "../../local/metrics.ts";
 import { createScrape } from "../../local/scrape.ts";
 import { everyEvent, everyJob } from "../engine/ledger/fixtures.ts";
 import { launched, openWorld, runExecutions, submitted, type World } from "../engine/operations/world.ts";
-import { type Family, readExposition, valueOf } from "../lab/exposition.ts";
+import { type Family, readExposition, valueIn } from "../lab/exposition.ts";
 
 let world: World;
 let metrics: HomeMetrics;
@@ -63,7 +63,7 @@ describe("what is counted", () => {
     const jobs = await everyJob(world.ledger.sqlite);
     const events = (await Promise.all(jobs.map(({ jobId }) => everyEvent(world.ledger.sqlite, jobId)))).flat();
     const number = (type: string) => events.filter((event) => event.type === type).length;
-    const value = (name: string, labels: Record<string, string>) => valueOf(found, name, labels);
+    const value = (name: string, labels: Record<string, string>) => valueIn(found, name, labels);
     expect(jobs).toHaveLength(3);
     expect(value("longshore_jobs_submitted_total", onStub({ lane: "blue" }))).toBe(1);
     expect(value("longshore_jobs_submitted_total", onStub({ lane: "default" }))).toBe(2);
@@ -82,9 +82,9 @@ describe("what is counted", () => {
     await submitted(world);
     const records = await feed();
     await count(records, { publish: async (entries) => ({ failed: entries.map(({ id }) => id) }) });
-    expect(valueOf(await scrape(), "longshore_jobs_submitted_total", onStub({ lane: "default" }))).toBeUndefined();
+    expect(valueIn(await scrape(), "longshore_jobs_submitted_total", onStub({ lane: "default" }))).toBeUndefined();
     await count(records);
-    expect(valueOf(await scrape(), "longshore_jobs_submitted_total", onStub({ lane: "default" }))).toBe(1);
+    expect(valueIn(await scrape(), "longshore_jobs_submitted_total", onStub({ lane: "default" }))).toBe(1);
   });
 
   it("says how long jobs waited and took", async () => {
@@ -103,13 +103,15 @@ describe("what is counted", () => {
     metrics.taken(event(9, "FAILED"), { ...job, startedAt: null, finishedAt: at(72_000) });
     const found = await scrape();
     const lane = onStub({ lane: "default" });
-    expect(valueOf(found, "longshore_job_wait_seconds_sum", lane)).toBe(2);
-    expect(valueOf(found, "longshore_job_wait_seconds_count", lane)).toBe(2);
-    expect(valueOf(found, "longshore_job_duration_seconds_sum", { ...lane, status: "SUCCEEDED" })).toBe(70);
-    expect(valueOf(found, "longshore_job_duration_seconds_bucket", { ...lane, status: "SUCCEEDED", le: "60" })).toBe(0);
-    expect(valueOf(found, "longshore_job_duration_seconds_bucket", { ...lane, status: "SUCCEEDED", le: "300" })).toBe(1);
-    expect(valueOf(found, "longshore_job_duration_seconds_count", { ...lane, status: "FAILED" })).toBeUndefined();
-    expect(valueOf(found, "longshore_jobs_finished_total", { ...lane, status: "FAILED" })).toBe(1);
+    expect(valueIn(found, "longshore_job_wait_seconds_sum", lane)).toBe(2);
+    expect(valueIn(found, "longshore_job_wait_seconds_count", lane)).toBe(2);
+    expect(valueIn(found, "longshore_job_duration_seconds_sum", { ...lane, status: "SUCCEEDED" })).toBe(70);
+    expect(valueIn(found, "longshore_job_duration_seconds_bucket", { ...lane, status: "SUCCEEDED", le: "60" })).toBe(0);
+    expect(valueIn(found, "longshore_job_duration_seconds_bucket", { ...lane, status: "SUCCEEDED", le: "300" })).toBe(
+      1,
+    );
+    expect(valueIn(found, "longshore_job_duration_seconds_count", { ...lane, status: "FAILED" })).toBeUndefined();
+    expect(valueIn(found, "longshore_jobs_finished_total", { ...lane, status: "FAILED" })).toBe(1);
   });
 
   it("tells twenty lanes apart, whatever their names, and puts all others together", async () => {
@@ -144,8 +146,8 @@ describe("what is counted", () => {
     metrics.swept({ ...report, repaired: 1, failed: 4, stopped: "time" });
     const found = await scrape();
     const values = ["active_jobs", "sweep_repairs_total", "sweep_orphans_total", "sweep_failures_total"];
-    expect(values.map((name) => valueOf(found, `longshore_${name}`))).toEqual([3, 3, 1, 4]);
-    expect(valueOf(found, "longshore_sweep_last_timestamp_seconds")).toBe(world.ctx.clock() / 1000);
+    expect(values.map((name) => valueIn(found, `longshore_${name}`))).toEqual([3, 3, 1, 4]);
+    expect(valueIn(found, "longshore_sweep_last_timestamp_seconds")).toBe(world.ctx.clock() / 1000);
   });
 });
 
@@ -155,14 +157,14 @@ describe("what is measured", () => {
     await submitted(world, { lane: "blue" });
     await submitted(world);
     const found = await scrape();
-    expect(valueOf(found, "longshore_queue_jobs")).toBe(2);
-    expect(valueOf(found, "longshore_lane_waiting_jobs", onStub({ lane: "blue" }))).toBe(1);
-    expect(valueOf(found, "longshore_lane_running_jobs", onStub({ lane: "blue" }))).toBe(1);
-    expect(valueOf(found, "longshore_slots_in_use", onStub())).toBe(1);
-    expect(valueOf(found, "longshore_ledger_up")).toBe(1);
-    expect(valueOf(found, "longshore_runtime_up", onStub())).toBe(1);
-    expect(valueOf(found, "longshore_circuit_state", onStub({ state: "closed" }))).toBe(1);
-    expect(valueOf(found, "longshore_circuit_state", onStub({ state: "open" }))).toBe(0);
+    expect(valueIn(found, "longshore_queue_jobs")).toBe(2);
+    expect(valueIn(found, "longshore_lane_waiting_jobs", onStub({ lane: "blue" }))).toBe(1);
+    expect(valueIn(found, "longshore_lane_running_jobs", onStub({ lane: "blue" }))).toBe(1);
+    expect(valueIn(found, "longshore_slots_in_use", onStub())).toBe(1);
+    expect(valueIn(found, "longshore_ledger_up")).toBe(1);
+    expect(valueIn(found, "longshore_runtime_up", onStub())).toBe(1);
+    expect(valueIn(found, "longshore_circuit_state", onStub({ state: "closed" }))).toBe(1);
+    expect(valueIn(found, "longshore_circuit_state", onStub({ state: "open" }))).toBe(0);
     for (const { type, lines, name } of found.values()) {
       if (type === "gauge" && name.startsWith("longshore_"))
         for (const { value } of lines) expect(value, name).toBeGreaterThanOrEqual(0);
@@ -174,23 +176,23 @@ describe("what is measured", () => {
     await launched(world, {}, script);
     world.ledger.nowMs += 10_000;
     let found = await scrape();
-    expect(valueOf(found, "longshore_containers_memory_bytes", onStub())).toBe(4096);
-    expect(valueOf(found, "longshore_containers_measured", onStub())).toBe(1);
-    expect(valueOf(found, "longshore_containers_cpu_seconds_total", onStub())).toBe(20);
+    expect(valueIn(found, "longshore_containers_memory_bytes", onStub())).toBe(4096);
+    expect(valueIn(found, "longshore_containers_measured", onStub())).toBe(1);
+    expect(valueIn(found, "longshore_containers_cpu_seconds_total", onStub())).toBe(20);
     world.ledger.nowMs += 5_000;
     await launched(world, {}, script);
     found = await scrape();
-    expect(valueOf(found, "longshore_containers_cpu_seconds_total", onStub())).toBe(30);
-    expect(valueOf(found, "longshore_containers_memory_bytes", onStub())).toBe(8192);
+    expect(valueIn(found, "longshore_containers_cpu_seconds_total", onStub())).toBe(30);
+    expect(valueIn(found, "longshore_containers_memory_bytes", onStub())).toBe(8192);
     // Nothing is told of the network: the stub has none.
     expect(found.get("longshore_containers_network_sent_bytes_total")?.lines).toEqual([]);
     // It grows no more when its jobs have gone, and does not fall.
     for (const ref of [...world.starts.keys()]) await world.runtime.cleanup(ref);
     world.ledger.nowMs += 5_000;
     found = await scrape();
-    expect(valueOf(found, "longshore_containers_cpu_seconds_total", onStub())).toBe(30);
-    expect(valueOf(found, "longshore_containers_measured", onStub())).toBe(0);
-    expect(valueOf(found, "longshore_containers_not_measured")).toBe(2);
+    expect(valueIn(found, "longshore_containers_cpu_seconds_total", onStub())).toBe(30);
+    expect(valueIn(found, "longshore_containers_measured", onStub())).toBe(0);
+    expect(valueIn(found, "longshore_containers_not_measured")).toBe(2);
   });
 
   it("is not what a job had used before the process began: the one before may have counted it", async () => {
@@ -198,10 +200,10 @@ describe("what is measured", () => {
     world.ledger.nowMs += 60_000;
     open(world.ledger.nowMs);
     let found = await scrape();
-    expect(valueOf(found, "longshore_containers_cpu_seconds_total", onStub())).toBeUndefined();
+    expect(valueIn(found, "longshore_containers_cpu_seconds_total", onStub())).toBeUndefined();
     world.ledger.nowMs += 3_000;
     found = await scrape();
-    expect(valueOf(found, "longshore_containers_cpu_seconds_total", onStub())).toBe(3);
+    expect(valueIn(found, "longshore_containers_cpu_seconds_total", onStub())).toBe(3);
   });
 });
 
@@ -213,12 +215,12 @@ describe("a scrape while something is away", () => {
       throw new Error("ENOENT /var/run/secret-path.sock");
     };
     const found = await scrape();
-    expect(valueOf(found, "longshore_runtime_up", onStub())).toBe(0);
-    expect(valueOf(found, "longshore_ledger_up")).toBe(1);
-    expect(valueOf(found, "longshore_slots_in_use", onStub())).toBe(1);
+    expect(valueIn(found, "longshore_runtime_up", onStub())).toBe(0);
+    expect(valueIn(found, "longshore_ledger_up")).toBe(1);
+    expect(valueIn(found, "longshore_slots_in_use", onStub())).toBe(1);
     // Not known is not 0.
-    expect(valueOf(found, "longshore_containers_memory_bytes", onStub())).toBeUndefined();
-    expect(valueOf(found, "longshore_containers_not_measured")).toBe(1);
+    expect(valueIn(found, "longshore_containers_memory_bytes", onStub())).toBeUndefined();
+    expect(valueIn(found, "longshore_containers_not_measured")).toBe(1);
   });
 
   it("does not wait for a runtime that never answers", async () => {
@@ -227,22 +229,22 @@ describe("a scrape while something is away", () => {
     world.runtime.health = () => never;
     world.runtime.usage = () => never;
     const found = await scrape();
-    expect(valueOf(found, "longshore_runtime_up", onStub())).toBe(0);
-    expect(valueOf(found, "longshore_slots_in_use", onStub())).toBe(1);
+    expect(valueIn(found, "longshore_runtime_up", onStub())).toBe(0);
+    expect(valueIn(found, "longshore_slots_in_use", onStub())).toBe(1);
   });
 
   it("takes back what it said of a ledger that does not answer any more", async () => {
     await launched(world);
     const before = await scrape();
-    expect(valueOf(before, "longshore_slots_in_use", onStub())).toBe(1);
+    expect(valueIn(before, "longshore_slots_in_use", onStub())).toBe(1);
     world.ctx.ledger.table.get = async () => {
       throw new Error("disk I/O error");
     };
     const found = await scrape();
-    expect(valueOf(found, "longshore_ledger_up")).toBe(0);
+    expect(valueIn(found, "longshore_ledger_up")).toBe(0);
     for (const name of ["longshore_slots_in_use", "longshore_queue_jobs", "longshore_lane_running_jobs"])
       expect(found.get(name)?.lines, name).toEqual([]);
-    expect(valueOf(found, "longshore_runtime_up", onStub())).toBe(1);
+    expect(valueIn(found, "longshore_runtime_up", onStub())).toBe(1);
   });
 });
 
@@ -253,7 +255,7 @@ describe("the text", () => {
       Object.keys(METRICS).sort(),
     );
     for (const name of ["process_cpu_seconds_total", "nodejs_eventloop_lag_p99_seconds"]) {
-      expect(valueOf(found, name), name).toBeGreaterThanOrEqual(0);
+      expect(valueIn(found, name), name).toBeGreaterThanOrEqual(0);
     }
   });
 
@@ -264,7 +266,7 @@ describe("the text", () => {
     const accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
     const both = await Promise.all([scrape(accept), scrape(), scrape(accept), scrape()]);
     expect(both.map((found) => found.has("longshore_jobs_submitted"))).toEqual([true, false, true, false]);
-    for (const found of both) expect(valueOf(found, "longshore_jobs_submitted_total", labels)).toBe(1);
+    for (const found of both) expect(valueIn(found, "longshore_jobs_submitted_total", labels)).toBe(1);
   });
 });
 
@@ -279,4 +281,3 @@ describe("the table of metrics", () => {
     }
   });
 });
-
