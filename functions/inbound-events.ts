@@ -21,8 +21,8 @@ const detailSchema = z.object({
     .regex(/^[\x21-\x7e]{1,255}$/)
     .optional(),
   // As CloudEvents' extension for distributed tracing names them; what is not valid is ignored.
-  traceparent: z.unknown(),
-  tracestate: z.unknown(),
+  traceparent: z.unknown().optional(),
+  tracestate: z.unknown().optional(),
 });
 type InboundEvent = z.infer<typeof eventSchema>;
 

@@ -84,7 +84,9 @@ export function makeAlarms(scope: Construct, watched: Watched): void {
   });
   alarm("SweepFailures", "the reconciler cannot repair something", {
     // Of all sweeps of a quarter of an hour: a long one is the only one in it.
-    metric: own(settings, "longshore_sweep_failures_total", { statistic: "Minimum" }).with({ period: Duration.minutes(15) }),
+    metric: own(settings, "longshore_sweep_failures_total", { statistic: "Minimum" }).with({
+      period: Duration.minutes(15),
+    }),
     above: 0,
   });
   alarm("FailedExecutions", "an execution of the lifecycle failed", {
@@ -160,7 +162,8 @@ export function makeDashboard(scope: Construct, { settings, functions, stores, l
     settings.runtimes.map((runtime) =>
       own(settings, name, { statistic: "Sum", runtime, ...(status === undefined ? {} : { status }) }),
     );
-  const typical = (name: string) => settings.runtimes.map((runtime) => own(settings, name, { statistic: "p50", runtime }));
+  const typical = (name: string) =>
+    settings.runtimes.map((runtime) => own(settings, name, { statistic: "p50", runtime }));
   const perFunction = (metric: (one: LongshoreFunction) => IMetric) => Object.values(functions).map(metric);
   const { table } = stores;
   const consumed = (name: string) => table.metric(name, { statistic: "Sum", period: FIVE_MINUTES });

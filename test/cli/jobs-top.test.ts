@@ -1,8 +1,8 @@
 import { PassThrough } from "node:stream";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { bytes, topOf } from "../../cli/top.ts";
 import type { JobUsage, Usage } from "../../sdk/types.ts";
-import { aJob, type ContractServer, json, problem, startContractServer } from "../sdk/contract-server.ts";
+import { aJob, type ContractServer, json, problem, type Route, startContractServer } from "../sdk/contract-server.ts";
 import { runInProcess } from "./in-process.ts";
 
 const START = Date.parse("2026-01-02T03:00:00.000Z");
@@ -76,35 +76,38 @@ it.each<[number | null | undefined, string]>([
   expect(bytes(n)).toBe(shown);
 });
 
-describe("longshore jobs top", () => {
-  let server: ContractServer;
-  let looks: Usage[];
-  beforeEach(async () => {
-    looks = [usageOf(10, [used("a", 5)]), usageOf(12, [used("a", 6), used("b", 5, { startedAt: at(2) })])];
-    let next = 0;
-    server = await startContractServer({
-      "GET /usage": (_, response) => json(response, looks[Math.min(next++, looks.length - 1)]),
-    });
-  });
-  afterEach(() => server.close());
-  const run = (...args: string[]) => runInProcess(["--endpoint", server.url, "jobs", "top", ...args]);
+/** A home that tells these looks one after the other, and the last one from then on. */
+async function telling(looks: Usage[], routes: Record<string, Route> = {}) {
+  let next = 0;
+  const usage: Route = (_, response) => json(response, looks[Math.min(next++, looks.length - 1)]);
+  const server = await startContractServer({ "GET /usage": usage, ...routes });
+  return { server, [Symbol.asyncDispose]: () => server.close() };
+}
 
-  it("shows once what was used between two looks", async () => {
-    looks[1] = { ...(looks[1] as Usage), leftOut: 7, failures: [{ runtime: "ecs", message: "ecs does not answer" }] };
-    const { code, stdout, stderr } = await run("--once");
+// At the same time: each waits for its second look.
+describe.concurrent("longshore jobs top", () => {
+  const first = usageOf(10, [used("a", 5)]);
+  const second = usageOf(12, [used("a", 6), used("b", 5, { startedAt: at(2) })]);
+  const run = ({ url }: ContractServer, ...args: string[]) => runInProcess(["--endpoint", url, "jobs", "top", ...args]);
+
+  it("shows once what was used between two looks", async ({ expect }) => {
+    const failures = [{ runtime: "ecs", message: "ecs does not answer" }];
+    await using home = await telling([first, { ...second, leftOut: 7, failures }]);
+    const { code, stdout, stderr } = await run(home.server, "--once");
     expect([code, stderr]).toEqual([0, ""]);
-    expect(stdout).toMatchInlineSnapshot(`
-      "NAME  JOB    RUNTIME  AGE  CPU    MEMORY   NET IN / OUT  DISK READ / WRITTEN
-      a     job_a  docker   12s  50.0%  1.0 MiB  2.0 KiB / -   0 B / 3.0 GiB
-      b     job_b  docker   10s  50.0%  2.0 MiB  2.0 KiB / -   0 B / 3.0 GiB
-      7 more run
-      ecs does not answer
-      "
-    `);
+    expect(stdout.split("\n")).toEqual([
+      "NAME  JOB    RUNTIME  AGE  CPU    MEMORY   NET IN / OUT  DISK READ / WRITTEN",
+      "a     job_a  docker   12s  50.0%  1.0 MiB  2.0 KiB / -   0 B / 3.0 GiB",
+      "b     job_b  docker   10s  50.0%  2.0 MiB  2.0 KiB / -   0 B / 3.0 GiB",
+      "7 more run",
+      "ecs does not answer",
+      "",
+    ]);
   });
 
-  it("answers in JSON with the same, as one document", async () => {
-    const { stdout } = await run("--once", "--json", "--sort", "mem");
+  it("answers in JSON with the same, as one document", async ({ expect }) => {
+    await using home = await telling([first, second]);
+    const { stdout } = await run(home.server, "--once", "--json", "--sort", "mem");
     expect(JSON.parse(stdout)).toMatchObject({
       at: at(12),
       leftOut: 0,
@@ -115,54 +118,52 @@ describe("longshore jobs top", () => {
     });
   });
 
-  it("refuses an order that there is not", async () => {
-    expect(await run("--sort", "size")).toEqual({
+  it("refuses an order that there is not", async ({ expect }) => {
+    await using home = await telling([first]);
+    expect(await run(home.server, "--sort", "size")).toEqual({
       code: 2,
       stdout: "",
       stderr: 'longshore: --sort "size" is none of cpu, mem, age\n',
     });
   });
 
-  it("tells what went wrong", async () => {
-    server.routes["GET /usage"] = (_, response) =>
+  it("tells what went wrong", async ({ expect }) => {
+    const refuse: Route = (_, response) =>
       problem(response, { status: 503, code: "UNAVAILABLE", detail: "the table is away" });
-    const { code, stderr } = await run("--once");
+    await using home = await telling([], { "GET /usage": refuse });
+    const { code, stderr } = await run(home.server, "--once");
     expect(code).toBe(125);
     expect(stderr).toContain("the table is away");
   });
 
-  it.each([true, false])("goes on until Ctrl-C, which ends it well (a terminal: %s)", async (isTTY) => {
+  /** Follows until what was written is enough, and ends it as Ctrl-C does. */
+  async function follow(args: string[], isTTY: boolean, isEnough: (written: string) => boolean) {
+    await using home = await telling([first, second]);
     const stdout = Object.assign(new PassThrough(), { isTTY });
     let written = "";
     let stop: () => void = () => undefined;
     stdout.setEncoding("utf8").on("data", (text: string) => {
       written += text;
-      if (written.includes("50.0%")) stop();
+      if (isEnough(written)) stop();
     });
     const onStopSignal = (handler: () => void) => {
       stop = handler;
       return () => undefined;
     };
-    const argv = ["--endpoint", server.url, "jobs", "top"];
+    const argv = ["--endpoint", home.server.url, "jobs", "top", ...args];
     const { code, stderr } = await runInProcess(argv, {}, { stdout, onStopSignal });
+    return { code, stderr, written };
+  }
+
+  it.each([true, false])("goes on until Ctrl-C, which ends it well (a terminal: %s)", async (isTTY) => {
+    const { code, stderr, written } = await follow([], isTTY, (text) => text.includes("50.0%"));
     expect([code, stderr]).toEqual([0, ""]);
     expect(written.includes("\u001b[H\u001b[J")).toBe(isTTY);
     expect(written.match(/NAME/g)).toHaveLength(2);
   });
 
-  it("writes one document a line while it follows", async () => {
-    const stdout = new PassThrough();
-    let written = "";
-    let stop: () => void = () => undefined;
-    stdout.setEncoding("utf8").on("data", (text: string) => {
-      written += text;
-      if (written.split("\n").length > 2) stop();
-    });
-    const onStopSignal = (handler: () => void) => {
-      stop = handler;
-      return () => undefined;
-    };
-    await runInProcess(["--endpoint", server.url, "--json", "jobs", "top"], {}, { stdout, onStopSignal });
+  it("writes one document a line while it follows", async ({ expect }) => {
+    const { written } = await follow(["--json"], false, (text) => text.split("\n").length > 2);
     const documents = written.trimEnd().split("\n");
     expect(documents.map((text) => JSON.parse(text).at)).toEqual([at(10), at(12)]);
   });
@@ -184,8 +185,8 @@ describe("the trace that a command was started in", () => {
     try {
       const { code } = await runInProcess(["--endpoint", server.url, "run", "--detach", "alpine"], env);
       expect(code).toBe(0);
-      const { headers } = server.received.find(({ method }) => method === "POST") ?? { headers: {} };
-      expect([headers.traceparent, headers.tracestate]).toEqual(expected);
+      const sent = server.received.find(({ method }) => method === "POST");
+      expect([sent?.headers.traceparent, sent?.headers.tracestate]).toEqual(expected);
     } finally {
       await server.close();
     }
