@@ -124,7 +124,8 @@ describe("what leaves by the bus", () => {
 
 /** What a line says of its metrics, as CloudWatch reads it. */
 function declared(line: Record<string, unknown> | undefined): Record<string, { unit: string; dimensions: string[] }> {
-  const { CloudWatchMetrics } = line?._aws as {
+  if (line === undefined) throw new Error("there is no such line");
+  const { CloudWatchMetrics } = line._aws as {
     CloudWatchMetrics: { Dimensions: string[][]; Metrics: { Name: string; Unit: string }[] }[];
   };
   return Object.fromEntries(
