@@ -77,6 +77,8 @@ export function createHomeMetrics(clock: () => number): HomeMetrics {
       for (const sample of samplesOf(event, job)) add(sample);
     },
     swept(report) {
+      // Somebody else swept.
+      if (report.stopped === "lease") return;
       sweptAtMs = clock();
       one("longshore_sweep_last_timestamp_seconds", sweptAtMs / 1000);
       if (report.active !== null) one("longshore_active_jobs", report.active);

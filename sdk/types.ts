@@ -167,6 +167,7 @@ export interface JobUsage {
   runtime: string;
   attempt: number;
   lane: string;
+  /** Of the attempt. */
   startedAt: string | null;
   usage: ResourceUsage | null;
 }

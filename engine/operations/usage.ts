@@ -14,6 +14,7 @@ export interface JobUsage {
   runtime: string;
   attempt: number;
   lane: string;
+  /** Of the attempt. */
   startedAt: string | null;
   /** Null where the runtime did not tell. */
   usage: RuntimeUsage | null;
@@ -43,17 +44,23 @@ const GRACE_MS = 200;
  * bounded number of attempts, and a bounded time.
  */
 export function createUsageReader(ctx: Pick<EngineContext, "ledger" | "runtimes" | "clock">) {
-  let latest: { atMs: number; report: Promise<UsageReport> } | undefined;
+  let latest: { atMs: number; report: Promise<UsageReport>; isOver: boolean } | undefined;
   return async (): Promise<UsageReport> => {
     const atMs = ctx.clock();
-    if (latest !== undefined && atMs - latest.atMs < FRESH_MS && atMs >= latest.atMs) return await latest.report;
-    const report = look(ctx, atMs);
-    latest = { atMs, report };
-    // A look that failed is not kept.
-    report.catch(() => {
-      if (latest?.report === report) latest = undefined;
-    });
-    return await report;
+    if (latest !== undefined && (!latest.isOver || (atMs - latest.atMs < FRESH_MS && atMs >= latest.atMs))) {
+      return await latest.report;
+    }
+    const next = { atMs, report: look(ctx, atMs), isOver: false };
+    latest = next;
+    try {
+      return await next.report;
+    } catch (error) {
+      // A look that failed is not kept.
+      if (latest === next) latest = undefined;
+      throw error;
+    } finally {
+      next.isOver = true;
+    }
   };
 }
 
@@ -89,8 +96,9 @@ async function look(
   };
 }
 
-function described({ jobId, name, status, phase, runtime, attempt, lane, startedAt }: JobRecord) {
-  return { jobId, name, status, phase, runtime, attempt, lane, startedAt };
+function described({ jobId, name, status, phase, runtime, attempt, lane, startedAt, underWay }: JobRecord) {
+  // A job was started when its first attempt was.
+  return { jobId, name, status, phase, runtime, attempt, lane, startedAt: underWay?.startedAt ?? startedAt };
 }
 
 function refsOf(jobs: JobRecord[]): ExternalRef[] {

@@ -144,10 +144,13 @@ describe("what is counted", () => {
     const report: ReconcileReport = { ...nothing, corrected: [], failures: [], stopped: null };
     metrics.swept({ ...report, active: 3, repaired: 2, orphans: 1 });
     metrics.swept({ ...report, repaired: 1, failed: 4, stopped: "time" });
+    const endedAtMs = world.ctx.clock();
+    world.ledger.nowMs += 60_000;
+    metrics.swept({ ...report, stopped: "lease" });
     const found = await scrape();
     const values = ["active_jobs", "sweep_repairs_total", "sweep_orphans_total", "sweep_failures_total"];
     expect(values.map((name) => valueIn(found, `longshore_${name}`))).toEqual([3, 3, 1, 4]);
-    expect(valueIn(found, "longshore_sweep_last_timestamp_seconds")).toBe(world.ctx.clock() / 1000);
+    expect(valueIn(found, "longshore_sweep_last_timestamp_seconds")).toBe(endedAtMs / 1000);
   });
 });
 

@@ -1,8 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { LongshoreError } from "../../../engine/errors.ts";
+import { admitWaiting, requeue } from "../../../engine/operations/admit.ts";
+import { finalizeAttempt } from "../../../engine/operations/finalize.ts";
+import { launchAttempt } from "../../../engine/operations/launch.ts";
+import { observeExit } from "../../../engine/operations/observe.ts";
 import { createUsageReader, MAX_USAGES } from "../../../engine/operations/usage.ts";
-import type { ExternalRef } from "../../../engine/ports/runtime.ts";
-import { launched, openWorld, submitted, type World } from "./world.ts";
+import type { ExternalRef, RuntimeUsage } from "../../../engine/ports/runtime.ts";
+import { executionOf, launched, lifeOf, openWorld, submitted, type World } from "./world.ts";
 
 let world: World;
 let asked: ExternalRef[][];
@@ -47,6 +51,41 @@ describe("what jobs use", () => {
     world.ledger.nowMs += 1;
     await read();
     expect(asked).toHaveLength(2);
+  });
+
+  it("is asked for once however long the answer takes", async () => {
+    await launched(world, {}, FOREVER);
+    const answer = Promise.withResolvers<Map<ExternalRef, RuntimeUsage>>();
+    world.runtime.usage = async (refs) => {
+      asked.push([...refs]);
+      return await answer.promise;
+    };
+    const read = createUsageReader(world.ctx);
+    const first = read();
+    world.ledger.nowMs += 2_000;
+    const second = read();
+    answer.resolve(new Map());
+    expect(await second).toBe(await first);
+    expect(asked).toHaveLength(1);
+  });
+
+  it("is that of the attempt, since its own start", async () => {
+    const retry = { maxAttempts: 2, delaySeconds: 0, on: ["USER_CODE" as const] };
+    const { jobId } = await launched(world, { retry }, FOREVER);
+    world.ledger.nowMs += 60_000;
+    const { attempt } = await lifeOf(world, jobId);
+    await world.runtime.cancel(attempt?.externalRef ?? "", 0);
+    await observeExit(world.ctx, { jobId, attempt: 1 });
+    await finalizeAttempt(world.ctx, { jobId, attempt: 1, generation: 0 });
+    await requeue(world.ctx, jobId, 1);
+    await admitWaiting(world.ctx, "stub");
+    const { input, token } = executionOf(world, jobId);
+    await launchAttempt(world.ctx, { ...input, token });
+    const startedAt = new Date(world.ledger.nowMs).toISOString();
+    world.ledger.nowMs += 4_000;
+    expect(await createUsageReader(world.ctx)()).toMatchObject({
+      items: [{ jobId, attempt: 2, startedAt, usage: { cpuSeconds: 2 } }],
+    });
   });
 
   it("is looked at again after a look that failed", async () => {
