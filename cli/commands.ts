@@ -13,6 +13,7 @@ const jobs: Record<string, Load> = {
   artifacts: () => import("./commands/jobs-artifacts.ts").then((module) => module.jobsArtifacts),
   download: () => import("./commands/jobs-download.ts").then((module) => module.jobsDownload),
   cost: () => import("./commands/jobs-cost.ts").then((module) => module.jobsCost),
+  top: () => import("./commands/jobs-top.ts").then((module) => module.jobsTop),
   submit: () => import("./commands/jobs-submit.ts").then((module) => module.jobsSubmit),
 };
 

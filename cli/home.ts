@@ -2,7 +2,15 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Settings } from "../local/settings.ts";
-import { type Auth, ConnectionError, createClient, type Health, type LongshoreClient } from "../sdk/index.ts";
+import {
+  type Auth,
+  type ClientOptions,
+  ConnectionError,
+  createClient,
+  type Health,
+  type LongshoreClient,
+  type Trace,
+} from "../sdk/index.ts";
 import { type EmbeddedHome, type Environment, type Io, UsageError } from "./context.ts";
 
 /** The way to the Longshore that a command talks to. */
@@ -24,6 +32,7 @@ export interface LinkOptions {
 
 const PROBE_MS = 2000;
 const RETRY_MS = 100;
+const PRINTABLE = /^[\x20-\x7e]{1,4096}$/;
 
 /**
  * Links to the endpoint that was given, else to the local home: the running one if it answers, else one that is hosted
@@ -71,7 +80,11 @@ export function linkHome({ endpoint, io, returnMs = 3000, lockedMs = 15_000 }: L
   };
   return {
     // The local home knows no callers: only what the user named may have to be signed for.
-    client: checkedClient(endpoint ?? local, endpoint === undefined ? "none" : authOf(io.env)),
+    client: checkedClient({
+      endpoint: endpoint ?? local,
+      auth: endpoint === undefined ? "none" : authOf(io.env),
+      trace: traceOf(io.env),
+    }),
     embedded: () => hosted !== undefined,
     [Symbol.asyncDispose]: async () => {
       await hosted?.close();
@@ -88,9 +101,16 @@ function authOf({ LONGSHORE_AUTH: said, AWS_REGION, AWS_DEFAULT_REGION }: Enviro
   return region ? { region } : {};
 }
 
-function checkedClient(endpoint: Parameters<typeof createClient>[0]["endpoint"], auth: Auth): LongshoreClient {
+/** The trace that this command is a part of, as those hand it on who start programs; Longshore checks it. */
+function traceOf({ TRACEPARENT: traceparent, TRACESTATE: tracestate }: Environment): Trace | undefined {
+  // What cannot be a header would fail every submission.
+  if (traceparent === undefined || !PRINTABLE.test(traceparent)) return undefined;
+  return tracestate && PRINTABLE.test(tracestate) ? { traceparent, tracestate } : { traceparent };
+}
+
+function checkedClient(options: ClientOptions): LongshoreClient {
   try {
-    return createClient({ endpoint, auth });
+    return createClient(options);
   } catch (thrown) {
     if (thrown instanceof TypeError) throw new UsageError(thrown.message, thrown);
     throw thrown;

@@ -1,6 +1,7 @@
 import type { JobId } from "./ids.ts";
 import type { HomeRecord } from "./ledger/home.ts";
 import type { Ledger } from "./ledger/ledger.ts";
+import type { HealthCheck } from "./operations/health.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Logger } from "./ports/logger.ts";
 import type { Objects } from "./ports/objects.ts";
@@ -71,6 +72,8 @@ export interface EngineContext {
   progressDelayMs?: number;
   /** How long finished runs are kept; default: until somebody erases them. */
   retention?: Retention;
+  /** What the home can check of itself beside its table and its runtimes. Default nothing. */
+  checks?: readonly (() => Promise<HealthCheck>)[];
   clock: Clock;
   /** 0 ≤ x < 1. */
   random(): number;

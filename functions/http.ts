@@ -1,6 +1,7 @@
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from "aws-lambda";
 import { asLongshoreError, ERRORS, LongshoreError } from "../engine/errors.ts";
 import type { Logger } from "../engine/ports/logger.ts";
+import { type TraceContext, traceOf } from "../engine/trace.ts";
 
 export type ApiEvent = APIGatewayProxyEvent;
 export type ApiResult = APIGatewayProxyResult;
@@ -114,6 +115,13 @@ export function optionalJsonBody(event: ApiEvent): unknown {
 
 export function tooLarge(): LongshoreError {
   return new LongshoreError("PAYLOAD_TOO_LARGE", `the body is larger than ${MAX_BODY_BYTES} bytes`);
+}
+
+/** The trace that a caller says to be in. A `traceparent` that comes twice says nothing. */
+export function traceOfCaller(event: ApiEvent): TraceContext | undefined {
+  const times = Object.entries(event.multiValueHeaders ?? {}).find(([name]) => name.toLowerCase() === "traceparent");
+  if ((times?.[1]?.length ?? 0) > 1) return undefined;
+  return traceOf({ traceparent: header(event, "traceparent"), tracestate: header(event, "tracestate") });
 }
 
 /** Who calls: the IAM identity where API Gateway authenticated one, else the machine's own user. */

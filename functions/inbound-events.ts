@@ -6,6 +6,7 @@ import { submitJob } from "../engine/operations/submit.ts";
 import type { Bus } from "../engine/ports/bus.ts";
 import { parseJobSpec } from "../engine/spec/parse.ts";
 import { redactSpec } from "../engine/spec/redact.ts";
+import { traceOf } from "../engine/trace.ts";
 
 const eventSchema = z.object({
   id: z.string().min(1).max(255),
@@ -19,6 +20,9 @@ const detailSchema = z.object({
     .string()
     .regex(/^[\x21-\x7e]{1,255}$/)
     .optional(),
+  // As CloudEvents' extension for distributed tracing names them; what is not valid is ignored.
+  traceparent: z.unknown().optional(),
+  tracestate: z.unknown().optional(),
 });
 type InboundEvent = z.infer<typeof eventSchema>;
 
@@ -37,9 +41,13 @@ export function makeHandler(ctx: EngineContext, bus: Bus) {
   return middy<unknown, null>().handler(async (payload) => {
     const event = eventSchema.parse(payload);
     try {
-      const { spec, idempotencyKey = event.id } = detailOf(event);
+      const { spec, idempotencyKey = event.id, ...trace } = detailOf(event);
       refusePlainSecrets(spec);
-      const job = await submitJob(ctx, spec, { caller: `event:${event.source}`, idempotencyKey });
+      const job = await submitJob(ctx, spec, {
+        caller: `event:${event.source}`,
+        idempotencyKey,
+        trace: traceOf(trace),
+      });
       ctx.logger.info({ jobId: job.jobId, event: event.id, source: event.source }, "an event submitted a job");
     } catch (thrown) {
       const error = asLongshoreError(thrown);

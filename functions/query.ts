@@ -20,6 +20,7 @@ import { newestLines } from "../engine/operations/log-tail.ts";
 import { readLogs } from "../engine/operations/read-logs.ts";
 import { deadLetterOfJob } from "../engine/operations/replay.ts";
 import { createTail } from "../engine/operations/tail.ts";
+import { createUsageReader, type UsageReader } from "../engine/operations/usage.ts";
 import { type ApiEvent, type ApiResult, json, listed, noRoute, pathParameter, problems } from "./http.ts";
 import {
   deadLetterJobOf,
@@ -35,8 +36,11 @@ import { runReads } from "./run-routes.ts";
 /** Lines in one answer, bytes: a Lambda's answer has 6 MB at most. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
-/** Every call that only reads and answers with one JSON document. */
-export function makeHandler(ctx: EngineContext) {
+/**
+ * Every call that only reads and answers with one JSON document.
+ * @param usage what tells what jobs use, where a home has one already.
+ */
+export function makeHandler(ctx: EngineContext, usage: UsageReader = createUsageReader(ctx)) {
   const routes: Route<ApiEvent, ApiResult>[] = [
     { method: "GET", path: "/v1/jobs", handler: (event: ApiEvent) => list(ctx, event) },
     { method: "GET", path: "/v1/jobs/{id}", handler: (event: ApiEvent) => show(ctx, event) },
@@ -50,6 +54,7 @@ export function makeHandler(ctx: EngineContext) {
     { method: "GET", path: "/v1/dead-letters/{id}", handler: (event: ApiEvent) => deadLetter(ctx, event) },
     { method: "GET", path: "/v1/runtimes", handler: () => runtimes(ctx) },
     { method: "GET", path: "/v1/runtimes/{name}", handler: (event: ApiEvent) => runtime(ctx, event) },
+    { method: "GET", path: "/v1/usage", handler: async () => json(200, await usage()) },
     { method: "GET", path: "/v1/health", handler: () => health(ctx) },
   ];
   return middy<ApiEvent, ApiResult>()

@@ -26,21 +26,30 @@ export const ROUTES = [
   ["POST", "/v1/dead-letters/{id}/replay"],
   ["GET", "/v1/runtimes"],
   ["GET", "/v1/runtimes/{name}"],
+  ["GET", "/v1/usage"],
   ["GET", "/v1/health"],
 ] as const;
 
 const PATTERNS = ROUTES.map(([method, path]) => ({
   method,
+  path,
   literal: !path.includes("{"),
   pattern: new RegExp(`^${path.replace(/\{(\w+)\}/g, "(?<$1>[^/]+)").replace(/\{(\w+)\+\}/g, "(?<$1>.+?)")}/?$`),
 }));
 
-/** The methods that a path can be called with (none for an unknown path), and the parameters in it, still encoded. */
-export function matchPath(path: string): { methods: string[]; parameters: Record<string, string> } {
+/**
+ * The methods that a path can be called with (none for an unknown path), the parameters in it, still encoded, and the path
+ * of its routes.
+ */
+export function matchPath(path: string): {
+  methods: string[];
+  parameters: Record<string, string>;
+  route: string | undefined;
+} {
   const found = PATTERNS.filter(({ pattern }) => pattern.test(path));
   // `/v1/jobs/batch` also looks like a job's path; what is written out goes first.
   const literal = found.filter((route) => route.literal);
   const matching = literal.length > 0 ? literal : found;
   const parameters = matching[0]?.pattern.exec(path)?.groups ?? {};
-  return { methods: matching.map(({ method }) => method), parameters: { ...parameters } };
+  return { methods: matching.map(({ method }) => method), parameters: { ...parameters }, route: matching[0]?.path };
 }

@@ -21,6 +21,7 @@ import {
   optionalJsonBody,
   pathParameter,
   problems,
+  traceOfCaller,
 } from "./http.ts";
 import { deadLetterJobOf, dryRunParam, jobIdOf, refuseDryRun } from "./params.ts";
 import { runErasures } from "./run-routes.ts";
@@ -99,9 +100,10 @@ function batchOf(body: unknown): unknown[] {
 
 function optionsOf(event: ApiEvent): SubmitOptions {
   const key = header(event, "idempotency-key");
-  if (key === undefined) return { caller: callerOf(event) };
+  const options = { caller: callerOf(event), trace: traceOfCaller(event) };
+  if (key === undefined) return options;
   if (key.length >= 1 && key.length <= MAX_IDEMPOTENCY_KEY && /^[\x21-\x7e]+$/.test(key)) {
-    return { caller: callerOf(event), idempotencyKey: key };
+    return { ...options, idempotencyKey: key };
   }
   const message = `Idempotency-Key: 1 to ${MAX_IDEMPOTENCY_KEY} printable ASCII characters without spaces`;
   const violations = [{ path: "Idempotency-Key", code: "invalid_format", message }];

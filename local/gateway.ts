@@ -18,6 +18,10 @@ export interface Functions {
   stream(event: ApiEvent, signal: AbortSignal): Promise<StreamResult>;
   /** What a WebSocket of a log says; without it there are none. */
   logSocket?(event: ApiEvent, signal: AbortSignal): Promise<LogFeed>;
+  /** The metrics, for a scraper that accepts these media types. Default: there is no such resource. */
+  metrics?(accept: string | undefined): Promise<ApiResult>;
+  /** Gets every request that was answered. Default: nobody. */
+  answered?(request: { method: string; route: string; code: number }): void;
 }
 
 export interface Gateway {
@@ -30,6 +34,8 @@ export interface Gateway {
 /** The contract's base path: the stage and the version, as API Gateway has them. */
 const STAGE = "/api";
 const LOG_SOCKET = new RegExp(`^${STAGE}/v1/jobs/[^/]+/logs/stream/?$`);
+/** Where the metrics are: below the API, and where scrapers look by themselves. */
+const METRICS_PATHS: readonly string[] = ["/metrics", `${STAGE}/v1/metrics`];
 
 /**
  * The front door of the home on one machine: HTTP on loopback, which calls the same handlers that API Gateway calls.
@@ -42,6 +48,7 @@ export async function openGateway(functions: Functions, port: number, logger: Lo
   // Whatever else asks for another protocol is answered in this one (RFC 9110, 7.8).
   const shouldUpgradeCallback = (request: IncomingMessage) => functions.logSocket !== undefined && wantsSocket(request);
   const server = createServer({ shouldUpgradeCallback }, (request, response) => {
+    if (functions.answered !== undefined) tellAnswer(functions.answered, request, response);
     answer(door, request, response).catch((error: unknown) => {
       logger.debug({ error }, "a connection broke");
       response.destroy();
@@ -90,11 +97,34 @@ interface Door {
   sockets: LogSockets;
 }
 
+/** Tells of the answer by the route that takes the path: a path itself is whatever a caller likes. */
+function tellAnswer(
+  told: NonNullable<Functions["answered"]>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  response.once("close", () => {
+    // Who hung up before there was an answer got none.
+    if (!response.headersSent) return;
+    const path = pathOf(request);
+    const route = METRICS_PATHS.includes(path) ? "/v1/metrics" : matchPath(path.slice(STAGE.length)).route;
+    told({ method: request.method ?? "GET", route: route ?? "none", code: response.statusCode });
+  });
+}
+
+async function metrics(door: Door, request: IncomingMessage, path: string): Promise<ApiResult> {
+  if (door.functions.metrics === undefined) throw new LongshoreError("NOT_FOUND", "there is no such resource");
+  if (request.method === "GET") return await door.functions.metrics(request.headers.accept);
+  const refused = problem(new LongshoreError("METHOD_NOT_ALLOWED", "only GET is possible here"), path, door.logger);
+  return { ...refused, headers: { ...refused.headers, Allow: "GET" } };
+}
+
 async function answer(door: Door, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { functions, logger } = door;
   const path = pathOf(request);
   try {
     checkOrigin(request);
+    if (METRICS_PATHS.includes(path)) return send(response, await metrics(door, request, path));
     if (!path.startsWith(`${STAGE}/v1/`)) throw new LongshoreError("NOT_FOUND", "the API begins at /api/v1");
     const resource = path.slice(STAGE.length);
     const method = request.method ?? "GET";

@@ -13,7 +13,8 @@ import { openHomeRecord } from "../engine/ledger/home.ts";
 import { breakLease } from "../engine/ledger/lease.ts";
 import type { Ledger } from "../engine/ledger/ledger.ts";
 import { createLiveLogs } from "../engine/operations/live-log.ts";
-import { RECONCILE_DUTY } from "../engine/operations/reconcile.ts";
+import { RECONCILE_DUTY, type ReconcileOptions, type ReconcileReport } from "../engine/operations/reconcile.ts";
+import { createUsageReader } from "../engine/operations/usage.ts";
 import type { Bus } from "../engine/ports/bus.ts";
 import type { Logger } from "../engine/ports/logger.ts";
 import { makeHandler as changeFeed } from "../functions/change-feed.ts";
@@ -28,13 +29,16 @@ import { makeHandler as streamed } from "../functions/stream.ts";
 import { makeHandler as submit } from "../functions/submit.ts";
 import { atMost, createBackground } from "./background.ts";
 import { createChanges } from "./changes.ts";
+import { homeChecks } from "./checks.ts";
 import { inDataDirectory } from "./data-directory.ts";
 import { createFeedPump } from "./feed-pump.ts";
 import { openGateway } from "./gateway.ts";
 import { createInflight } from "./inflight.ts";
 import { invoke } from "./invoke.ts";
 import { createLogger } from "./logger.ts";
+import { createHomeMetrics } from "./metrics.ts";
 import { createRuntimes } from "./runtimes.ts";
+import { createScrape } from "./scrape.ts";
 import type { Settings } from "./settings.ts";
 import { createSweeper } from "./sweeper.ts";
 import { createWatcher } from "./watcher.ts";
@@ -102,10 +106,13 @@ async function open(settings: Settings, logger: Logger): Promise<Home> {
     },
     logger,
   });
+  const objects = createFilesystemObjects({ directory: join(settings.home, "objects") });
+  const metrics = createHomeMetrics(Date.now);
+  const directory = settings.home;
   const ctx: EngineContext = {
     home,
     ledger,
-    objects: createFilesystemObjects({ directory: join(settings.home, "objects") }),
+    objects,
     sealer,
     secrets: new Map(secrets.map((source) => [source.scheme, source])),
     orchestrator,
@@ -114,17 +121,26 @@ async function open(settings: Settings, logger: Logger): Promise<Home> {
     watch: (attempt) => watcher.watch(ctx, attempt),
     background: background.run,
     retention: settings.retention,
+    checks: homeChecks({
+      objects,
+      directory,
+      everySeconds: settings.reconcileSeconds,
+      openedAtMs,
+      sweptAtMs: metrics.sweptAtMs,
+      clock: Date.now,
+    }),
     clock: Date.now,
     random: Math.random,
     logger,
   };
+  const usage = createUsageReader(ctx);
   const functions = {
     submit: submit(ctx),
-    query: query(ctx),
+    query: query(ctx, usage),
     dispatch: dispatch(ctx),
     finalize: finalize(ctx),
     changeFeed: changeFeed(ctx),
-    publish: publish(ctx, bus),
+    publish: publish(ctx, { bus, taken: metrics.taken }),
     reconcile: reconcile(ctx),
     recordRuns: recordRuns(ctx),
   };
@@ -140,7 +156,8 @@ async function open(settings: Settings, logger: Logger): Promise<Home> {
     sweep: async (touchedBefore) => {
       await runtimes.refresh();
       const recount = touchedBefore === openedAtMs ? "now" : "due";
-      await invoke(functions.reconcile, { touchedBefore, recount });
+      const options: ReconcileOptions = { touchedBefore, recount };
+      metrics.swept(await invoke<ReconcileOptions, ReconcileReport>(functions.reconcile, options));
       if (touchedBefore > openedAtMs) await tidy(table);
     },
     logger,
@@ -169,6 +186,8 @@ async function open(settings: Settings, logger: Logger): Promise<Home> {
     {
       submit: (event) => invoke(functions.submit, event),
       query: (event) => invoke(functions.query, event),
+      metrics: createScrape({ ctx, metrics, usage, directory, sinceMs: openedAtMs }),
+      answered: metrics.answered,
       stream: streamed(streams),
       logSocket: logSocket(streams, { maxBytes: SOCKET_FRAME_BYTES }),
     },

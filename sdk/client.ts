@@ -23,6 +23,7 @@ import type {
   Runtime,
   Status,
   TerminalStatus,
+  Usage,
 } from "./types.ts";
 import { webSocket } from "./web-socket.ts";
 
@@ -30,7 +31,15 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
+/** Where in a trace the caller is (W3C Trace Context); what is not valid is ignored. */
+export interface Trace {
+  traceparent: string;
+  tracestate?: string;
+}
+
 export interface SubmitOptions extends CallOptions {
+  /** The job becomes a part of this trace; its container gets TRACEPARENT. Default: the client's, else a trace of its own. */
+  trace?: Trace;
   /** The same key and spec give the first job again; default: a fresh one, so that a lost answer is asked for again. */
   idempotencyKey?: string;
 }
@@ -100,6 +109,11 @@ export interface LogFollowOptions extends FollowOptions, LogFilter {
   transport?: "sse" | "websocket";
 }
 
+export interface ClientOptions extends TransportOptions {
+  /** The trace that every submission is a part of. Default: each job begins one. */
+  trace?: Trace | undefined;
+}
+
 /** Every route of Longshore's API, typed. Methods throw ApiError, ConnectionError, CredentialsError, or the signal's reason. */
 export interface LongshoreClient {
   jobs: {
@@ -114,7 +128,7 @@ export interface LongshoreClient {
     listPage(filter?: JobFilter, options?: CallOptions): Promise<Page<JobSummary>>;
     cancel(jobId: string, options?: CallOptions): Promise<Job>;
     /** A new job from one that did not succeed. */
-    retry(jobId: string, options?: CallOptions): Promise<Job>;
+    retry(jobId: string, options?: CallOptions & Pick<SubmitOptions, "trace">): Promise<Job>;
     cost(jobId: string, options?: CallOptions): Promise<Cost>;
     /** The files that the job left. */
     artifacts(jobId: string, options?: CallOptions): Promise<Artifacts>;
@@ -160,6 +174,8 @@ export interface LongshoreClient {
     list(options?: CallOptions): Promise<Runtime[]>;
     get(name: string, options?: CallOptions): Promise<Runtime>;
   };
+  /** What the running jobs use at the moment. */
+  usage(options?: CallOptions): Promise<Usage>;
   /** Resolves also when Longshore answers that it is not well. */
   health(options?: CallOptions): Promise<Health>;
 }
@@ -168,7 +184,7 @@ export interface LongshoreClient {
  * Makes a client of the Longshore at `endpoint`.
  * @throws TypeError when the endpoint is no http(s) URL, carries credentials, or cannot be signed for as `auth` wants.
  */
-export function createClient(options: TransportOptions): LongshoreClient {
+export function createClient(options: ClientOptions): LongshoreClient {
   const transport = createTransport(options);
   const bySse = { transport, connect: eventStream(transport) };
 
@@ -181,8 +197,8 @@ export function createClient(options: TransportOptions): LongshoreClient {
     } while (cursor !== undefined);
   }
 
-  function post<T>(path: string, body: unknown, { idempotencyKey, ...call }: SubmitOptions): Promise<T> {
-    const headers = { "idempotency-key": idempotencyKey ?? crypto.randomUUID() };
+  function post<T>(path: string, body: unknown, { idempotencyKey, trace, ...call }: SubmitOptions): Promise<T> {
+    const headers = { "idempotency-key": idempotencyKey ?? crypto.randomUUID(), ...(trace ?? options.trace) };
     return transport.json("POST", path, { ...call, body, headers, repeatable: true });
   }
 
@@ -196,7 +212,8 @@ export function createClient(options: TransportOptions): LongshoreClient {
       list: (filter = {}, call = {}) => pages("/jobs", listQuery(filter), call),
       listPage: (filter = {}, call = {}) => transport.json("GET", "/jobs", { ...call, query: listQuery(filter) }),
       cancel: (jobId, call = {}) => transport.json("POST", at(jobId, "/cancel"), { ...call, repeatable: true }),
-      retry: (jobId, call = {}) => transport.json("POST", at(jobId, "/retry"), call),
+      retry: (jobId, { trace = options.trace, ...call } = {}) =>
+        transport.json("POST", at(jobId, "/retry"), { ...call, headers: { ...trace } }),
       cost: (jobId, call = {}) => transport.json("GET", at(jobId, "/cost"), call),
       artifacts: (jobId, call = {}) => transport.json("GET", at(jobId, "/artifacts"), call),
       download: (jobId, artifact, options = {}) =>
@@ -243,6 +260,7 @@ export function createClient(options: TransportOptions): LongshoreClient {
       list: async (call = {}) => (await transport.json<{ items: Runtime[] }>("GET", "/runtimes", call)).items,
       get: (name, call = {}) => transport.json("GET", `/runtimes/${encodeURIComponent(name)}`, call),
     },
+    usage: (call = {}) => transport.json("GET", "/usage", call),
     health: (call = {}) => transport.json("GET", "/health", { ...call, accept: [503] }),
   };
 }

@@ -1,6 +1,7 @@
 export type { Auth, AwsAuth, AwsCredentialSource, AwsCredentials } from "./auth.ts";
 export {
   type CallOptions,
+  type ClientOptions,
   createClient,
   type JobFilter,
   type LogFilter,
@@ -10,6 +11,7 @@ export {
   type RunCleanupQuery,
   type RunFilter,
   type SubmitOptions,
+  type Trace,
 } from "./client.ts";
 export type { DownloadOptions } from "./download.ts";
 export { ApiError, ChecksumError, ConnectionError, CredentialsError } from "./errors.ts";

@@ -195,6 +195,41 @@ export interface Runtime {
   maxConcurrent: number;
 }
 
+/** What a running attempt has used since its start; null: its runtime cannot tell. */
+export interface ResourceUsage {
+  cpuSeconds: number;
+  memoryBytes: number;
+  memoryPeakBytes: number | null;
+  networkReceivedBytes: number | null;
+  networkSentBytes: number | null;
+  diskReadBytes: number | null;
+  diskWrittenBytes: number | null;
+}
+
+export interface JobUsage {
+  jobId: string;
+  name: string;
+  status: Status;
+  phase: Phase | null;
+  runtime: string;
+  attempt: number;
+  lane: string;
+  /** Of the attempt. */
+  startedAt: string | null;
+  usage: ResourceUsage | null;
+}
+
+/** What the running jobs use: the 200 that were submitted last. */
+export interface Usage {
+  /** When the runtimes were asked. */
+  at: string;
+  items: JobUsage[];
+  /** How many more run. */
+  leftOut: number;
+  /** The runtimes that could not be asked. */
+  failures: { runtime: string; message: string }[];
+}
+
 export interface Health {
   ok: boolean;
   version: string;

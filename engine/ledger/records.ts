@@ -3,6 +3,7 @@ import type { Cost } from "../cost.ts";
 import type { JobError } from "../errors.ts";
 import type { DeadLetterId, JobId } from "../ids.ts";
 import type { EventType, Phase, Status } from "../states.ts";
+import type { TraceContext } from "../trace.ts";
 
 /** A job as the ledger keeps it: under 4 KiB, so no spec and no attempts' details. Times are RFC 3339, UTC. */
 export interface JobRecord {
@@ -54,6 +55,8 @@ export interface JobRecord {
   cleanupPending: boolean;
   /** When the next attempt is due, while RETRYING. */
   retryAt: string | null;
+  /** The trace that it was submitted in; absent: one that begins with it, see `traceOfJob`. */
+  trace?: TraceContext;
   /** The batch that this job was staged for, until the batch is accepted and the job made visible. */
   stagedIn?: string;
   /** What the item of the current attempt does not say yet, see `under-way.ts`. */

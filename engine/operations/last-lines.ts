@@ -21,7 +21,7 @@ export async function lastLines(ctx: EngineContext, job: JobRecord, count: numbe
   const lines = (await endOfObject(ctx, job)) ?? [];
   const after = attempt.logBase + Math.max(0, attempt.logLines - count);
   if (lines.length === 0) {
-    for await (const read of readLogs(ctx, job, { after })) lines.push(...[read].flat());
+    for await (const read of readLogs(ctx, job, { after })) lines.push(...read);
   }
   return lines.slice(-count).map((line) => ({ ...line, text: shortened(line.text) }));
 }

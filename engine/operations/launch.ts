@@ -13,6 +13,7 @@ import type { Launch, LaunchReport } from "../ports/runtime.ts";
 import type { Change } from "../ports/table.ts";
 import type { JobSpec } from "../spec/schema.ts";
 import { secretsOf } from "../spec/secret-values.ts";
+import { traceOfAttempt, withTrace } from "../trace.ts";
 import { maskedValues } from "./attempt-log.ts";
 import { launchAnswered } from "./circuit.ts";
 import { createConfirmation } from "./confirm.ts";
@@ -103,7 +104,7 @@ async function prepare(ctx: EngineContext, { job }: Life, name: string): Promise
       attempt: job.attempt,
       externalName: name,
       spec,
-      env: { ...spec.env, ...secrets },
+      env: withTrace({ ...spec.env, ...secrets }, traceOfAttempt(job, job.attempt)),
       secretValues,
       ...(auth === undefined ? {} : { registryAuth: auth }),
     };

@@ -1,29 +1,42 @@
 import type { EngineContext } from "../context.ts";
-import type { JobId } from "../ids.ts";
 import { eventsOf } from "../ledger/items.ts";
 import { readJob } from "../ledger/read.ts";
-import type { EventRecord } from "../ledger/records.ts";
+import type { EventRecord, JobRecord } from "../ledger/records.ts";
 import type { Bus, BusEntry } from "../ports/bus.ts";
 import type { FeedRecord } from "../ports/table.ts";
+import { traceOfJob } from "../trace.ts";
 import { describeEvent } from "./describe.ts";
 import { isBatchRecord } from "./drive.ts";
 
 /**
  * Sends events to the bus; gives back the positions of the records that it did not take, or not all of.
  * The detail is a CloudEvents 1.0 structured event; its id is stable, so that a consumer can drop duplicates.
+ * @param port.taken gets each event that the bus has taken, with its job; one that leaves again comes again.
  */
-export async function publishEvents(ctx: EngineContext, bus: Bus, records: FeedRecord[]): Promise<number[]> {
+export async function publishEvents(
+  ctx: EngineContext,
+  { bus, taken }: { bus: Bus; taken?: EventTaken },
+  records: FeedRecord[],
+): Promise<number[]> {
   const told = inOrder(
     records
       .filter(({ item }) => !isBatchRecord(item))
       .flatMap(({ position, item }) => eventsOf(item).map((event) => ({ position, event }))),
   );
   const jobIds = new Set(told.map(({ event }) => event.jobId));
-  const labels = new Map(await Promise.all([...jobIds].map((jobId) => labelsOf(ctx, jobId))));
-  const entries = told.map(({ event }) => entryOf(event, labels.get(event.jobId) ?? {}));
+  const jobs = new Map(await Promise.all([...jobIds].map(async (id) => [id, await readJob(ctx.ledger, id)] as const)));
+  const entries = told.map(({ event }) => entryOf(event, jobs.get(event.jobId)));
   const failed = new Set((await bus.publish(entries)).failed);
-  return [...new Set(told.filter((_, i) => failed.has(entries[i]?.id ?? "")).map(({ position }) => position))];
+  const hasLeft = (at: number) => !failed.has(entries[at]?.id ?? "");
+  for (const [at, { event }] of told.entries()) {
+    const job = jobs.get(event.jobId);
+    if (hasLeft(at) && job !== undefined) taken?.(event, job);
+  }
+  return [...new Set(told.filter((_, at) => !hasLeft(at)).map(({ position }) => position))];
 }
+
+/** Whoever counts what happens: the job is as it was read a moment ago, so at its end or not. */
+export type EventTaken = (event: EventRecord, job: JobRecord) => void;
 
 /** An event, and the position of the record that it came in. */
 interface Told {
@@ -39,11 +52,7 @@ function inOrder(all: Told[]): Told[] {
   return [...ofJobs.values()].flatMap((ofOne) => ofOne.sort((a, b) => a.event.seq - b.event.seq));
 }
 
-async function labelsOf({ ledger }: EngineContext, jobId: JobId): Promise<[JobId, Record<string, string>]> {
-  return [jobId, (await readJob(ledger, jobId))?.labels ?? {}];
-}
-
-function entryOf(event: EventRecord, labels: Record<string, string>): BusEntry {
+function entryOf(event: EventRecord, job: JobRecord | undefined): BusEntry {
   const id = `${event.jobId}#${event.seq}`;
   const { data, ...fact } = describeEvent(event);
   return {
@@ -58,7 +67,9 @@ function entryOf(event: EventRecord, labels: Record<string, string>): BusEntry {
       subject: event.jobId,
       time: event.at,
       datacontenttype: "application/json",
-      data: { ...data, ...fact, runtime: event.runtime, labels },
+      // https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/distributed-tracing.md
+      ...(job === undefined ? {} : traceOfJob(job)),
+      data: { ...data, ...fact, runtime: event.runtime, labels: job?.labels ?? {} },
     },
   };
 }

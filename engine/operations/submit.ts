@@ -12,6 +12,7 @@ import { canonicalJson, specHash } from "../spec/hash.ts";
 import { parseJobSpec } from "../spec/parse.ts";
 import { redactSpec } from "../spec/redact.ts";
 import type { JobSpec } from "../spec/schema.ts";
+import type { TraceContext } from "../trace.ts";
 
 /** When a caller may ask again for a runtime that has not answered yet: homes look for it about as often. */
 const SILENT_RETRY_SECONDS = 15;
@@ -22,6 +23,8 @@ export interface SubmitOptions {
   idempotencyKey?: string;
   /** The job that these are a retry of. */
   retryOf?: JobId;
+  /** The trace that the caller is in. Default: each job begins one. */
+  trace?: TraceContext | undefined;
 }
 
 export interface SubmitOneOptions extends SubmitOptions {
@@ -223,5 +226,6 @@ function newJob(jobId: JobId, { redacted, runtime }: Routed, options: SubmitOpti
     cleanup: redacted.cleanup,
     cleanupPending: false,
     retryAt: null,
+    ...(options.trace === undefined ? {} : { trace: options.trace }),
   };
 }

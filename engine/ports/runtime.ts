@@ -68,7 +68,7 @@ export interface Launch {
   externalName: string;
   /** The normalised spec with its real values. */
   spec: JobSpec;
-  /** The whole environment: `spec.env` and the resolved secrets. */
+  /** The whole environment: `spec.env`, the resolved secrets, and the attempt's place in its trace. */
   env: Record<string, string>;
   registryAuth?: RegistryAuth;
   /**
@@ -184,6 +184,18 @@ export interface ArtifactFile {
 
 export type ArtifactEntry = ({ kind: "file" } & ArtifactFile) | ({ kind: "refused" } & ArtifactRefusal);
 
+/** What a running attempt has used so far. Null: the runtime cannot tell. */
+export interface RuntimeUsage {
+  /** CPU time since the start, seconds. It may fall short of what processes used that nobody waited for. */
+  cpuSeconds: number;
+  memoryBytes: number;
+  memoryPeakBytes: number | null;
+  networkReceivedBytes: number | null;
+  networkSentBytes: number | null;
+  diskReadBytes: number | null;
+  diskWrittenBytes: number | null;
+}
+
 export interface RuntimeHealth {
   ok: boolean;
   message: string;
@@ -247,6 +259,11 @@ export interface RuntimeAdapter {
   /** Removes every trace of the attempt: idempotent. */
   cleanup(ref: ExternalRef): Promise<void>;
   health(): Promise<RuntimeHealth>;
+  /**
+   * What attempts use, where the runtime can tell it: of those that do not run, and of which it cannot, nothing. It is
+   * asked when somebody looks, never on a timer. What is not known when the signal aborts is left out.
+   */
+  usage?(refs: readonly ExternalRef[], signal: AbortSignal): Promise<Map<ExternalRef, RuntimeUsage>>;
   /**
    * The reference behind a deterministic name of this home, if there is one: what a lost submit left. Not what ended before
    * its command was started and of which nothing is left but the runtime's own record.

@@ -1,53 +1,66 @@
 import { Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
+import { METRICS, type Metric, type Sample, samplesOf } from "../../engine/metrics.ts";
+import type { EventTaken } from "../../engine/operations/publish.ts";
 import type { ReconcileReport } from "../../engine/operations/reconcile.ts";
-import type { Bus } from "../../engine/ports/bus.ts";
-import type { EventType } from "../../engine/states.ts";
 
 /** Numbers about the home, written as lines of the log that CloudWatch reads as metrics (EMF). */
 export interface HomeMetrics {
-  /** The same bus; what leaves by it is counted. */
-  counting(bus: Bus): Bus;
+  /** Counts an event that has left for the bus. One that leaves twice is counted twice. */
+  taken: EventTaken;
+  /** Writes what was counted. */
+  flush(): void;
   /** A sweep that found another one at work has seen nothing itself: of it only how long jobs wait is told. */
   swept(report: ReconcileReport, oldestWaitingSeconds: number): void;
 }
 
-/** What is counted, by the type of the event; the alarms and the dashboard know these names. */
-const COUNTED: Partial<Record<EventType, string>> = {
-  SUBMITTED: "JobsSubmitted",
-  STARTED: "AttemptsStarted",
-  RETRY_SCHEDULED: "RetriesScheduled",
-  SUCCEEDED: "JobsSucceeded",
-  FAILED: "JobsFailed",
-  TIMED_OUT: "JobsTimedOut",
-  CANCELLED: "JobsCancelled",
-  DEAD_LETTERED: "DeadLetters",
-};
+const UNITS = {
+  seconds: MetricUnit.Seconds,
+  bytes: MetricUnit.Bytes,
+  usd: MetricUnit.NoUnit,
+  none: MetricUnit.Count,
+} as const satisfies Record<Metric["unit"], string>;
 
-/** Metrics of the namespace `Longshore`, of a stage. An event that is published twice is counted twice. */
+/** Metrics of the namespace `Longshore`, of a stage: those of the one table that have dimensions for CloudWatch. */
 export function createMetrics(stage: string): HomeMetrics {
   const metrics = new Metrics({ namespace: "Longshore", serviceName: stage });
-  return {
-    counting: (bus) => ({
-      async publish(entries) {
-        const answer = await bus.publish(entries);
-        const failed = new Set(answer.failed);
-        for (const { id, detail } of entries) {
-          const name = COUNTED[detail.type as EventType];
-          if (name !== undefined && !failed.has(id)) metrics.addMetric(name, MetricUnit.Count, 1);
-        }
-        if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
-        return answer;
-      },
-    }),
-    swept(report, oldestWaitingSeconds) {
-      metrics.addMetric("OldestWaitingSeconds", MetricUnit.Seconds, oldestWaitingSeconds);
-      if (report.active !== null) metrics.addMetric("ActiveJobs", MetricUnit.Count, report.active);
-      if (report.stopped !== "lease") {
-        metrics.addMetric("Repairs", MetricUnit.Count, report.repaired);
-        metrics.addMetric("Orphans", MetricUnit.Count, report.orphans);
-        metrics.addMetric("SweepFailures", MetricUnit.Count, report.failed);
-      }
+  let told: Sample[] = [];
+
+  function flush(): void {
+    // All metrics of a line have the same dimensions.
+    const lines = Map.groupBy(told, (sample) => JSON.stringify(dimensionsOf(sample)));
+    told = [];
+    for (const samples of lines.values()) {
+      for (const [name, value] of samples[0] === undefined ? [] : dimensionsOf(samples[0]))
+        metrics.addDimension(name, value);
+      for (const { name, value } of samples) metrics.addMetric(name, UNITS[METRICS[name].unit], value);
       metrics.publishStoredMetrics();
+    }
+  }
+
+  return {
+    taken(event, job) {
+      told.push(...samplesOf(event, job).filter(isForCloudwatch));
+    },
+    flush,
+    swept(report, oldestWaitingSeconds) {
+      const one = (name: Sample["name"], value: number) => told.push({ name, labels: {}, value });
+      one("longshore_queue_oldest_seconds", oldestWaitingSeconds);
+      if (report.active !== null) one("longshore_active_jobs", report.active);
+      if (report.stopped !== "lease") {
+        one("longshore_sweep_repairs_total", report.repaired);
+        one("longshore_sweep_orphans_total", report.orphans);
+        one("longshore_sweep_failures_total", report.failed);
+      }
+      flush();
     },
   };
+}
+
+function isForCloudwatch({ name }: Sample): boolean {
+  return "cloudwatch" in METRICS[name];
+}
+
+function dimensionsOf({ name, labels }: Sample): [string, string][] {
+  const { cloudwatch = [] }: Metric = METRICS[name];
+  return cloudwatch.map((label) => [label, labels[label] ?? ""]);
 }

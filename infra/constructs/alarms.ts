@@ -37,9 +37,13 @@ const FIVE_MINUTES = Duration.minutes(5);
 /** A feed of the table that is so late is not just busy, milliseconds. */
 const LATE_MS = 5 * 60_000;
 
-/** A metric that the functions write themselves, see `functions/aws/metrics.ts`. */
-function own({ stage }: InfraSettings, metricName: string, statistic: string): Metric {
-  const dimensionsMap = { service: stage };
+/** A metric that the functions write themselves; `engine/metrics.ts` has the names and their dimensions. */
+function own(
+  { stage }: InfraSettings,
+  metricName: string,
+  { statistic, ...dimensions }: { statistic: string; runtime?: string; status?: string },
+): Metric {
+  const dimensionsMap = { service: stage, ...dimensions };
   return new Metric({ namespace: "Longshore", metricName, dimensionsMap, statistic, period: FIVE_MINUTES });
 }
 
@@ -75,12 +79,14 @@ export function makeAlarms(scope: Construct, watched: Watched): void {
     }
   }
   alarm("OldestWaiting", "a job has waited too long for a slot", {
-    metric: own(settings, "OldestWaitingSeconds", "Maximum"),
+    metric: own(settings, "longshore_queue_oldest_seconds", { statistic: "Maximum" }),
     above: settings.oldestWaitingAlarmSeconds,
   });
   alarm("SweepFailures", "the reconciler cannot repair something", {
     // Of all sweeps of a quarter of an hour: a long one is the only one in it.
-    metric: own(settings, "SweepFailures", "Minimum").with({ period: Duration.minutes(15) }),
+    metric: own(settings, "longshore_sweep_failures_total", { statistic: "Minimum" }).with({
+      period: Duration.minutes(15),
+    }),
     above: 0,
   });
   alarm("FailedExecutions", "an execution of the lifecycle failed", {
@@ -146,9 +152,18 @@ function dashed(id: string): string {
   return id.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase();
 }
 
+/** How a job may end; `engine/states.ts` knows the same. */
+const ENDS = ["SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED"] as const;
+
 /** The one dashboard of a home. */
 export function makeDashboard(scope: Construct, { settings, functions, stores, lifecycle, api }: Watched): void {
-  const sum = (name: string) => own(settings, name, "Sum");
+  const sum = (name: string) => own(settings, name, { statistic: "Sum" });
+  const each = (name: string, status?: string) =>
+    settings.runtimes.map((runtime) =>
+      own(settings, name, { statistic: "Sum", runtime, ...(status === undefined ? {} : { status }) }),
+    );
+  const typical = (name: string) =>
+    settings.runtimes.map((runtime) => own(settings, name, { statistic: "p50", runtime }));
   const perFunction = (metric: (one: LongshoreFunction) => IMetric) => Object.values(functions).map(metric);
   const { table } = stores;
   const consumed = (name: string) => table.metric(name, { statistic: "Sum", period: FIVE_MINUTES });
@@ -159,11 +174,25 @@ export function makeDashboard(scope: Construct, { settings, functions, stores, l
       [
         new SingleValueWidget({
           title: "now",
-          metrics: [own(settings, "ActiveJobs", "Maximum"), own(settings, "OldestWaitingSeconds", "Maximum")],
+          metrics: ["longshore_active_jobs", "longshore_queue_oldest_seconds"].map((name) =>
+            own(settings, name, { statistic: "Maximum" }),
+          ),
           width: 8,
         }),
-        graph("jobs", ["JobsSubmitted", "JobsSucceeded", "JobsFailed", "JobsTimedOut", "JobsCancelled"].map(sum)),
-        graph("attempts", ["AttemptsStarted", "RetriesScheduled", "DeadLetters", "Repairs", "Orphans"].map(sum)),
+        graph("jobs", [
+          ...each("longshore_jobs_submitted_total"),
+          ...ENDS.flatMap((status) => each("longshore_jobs_finished_total", status)),
+        ]),
+        graph("attempts", [
+          ...each("longshore_attempts_started_total"),
+          ...each("longshore_retries_scheduled_total"),
+          ...each("longshore_dead_letters_total"),
+        ]),
+      ],
+      [
+        graph("jobs wait, s (median)", typical("longshore_job_wait_seconds")),
+        graph("jobs take, s (median)", typical("longshore_job_duration_seconds")),
+        graph("sweeps", [sum("longshore_sweep_repairs_total"), sum("longshore_sweep_orphans_total")]),
       ],
       [
         graph("API", [api.metricCount(), api.metricClientError(), api.metricServerError()]),

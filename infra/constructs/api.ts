@@ -53,6 +53,7 @@ export const ROUTES: readonly (readonly [method: string, path: string, target: k
   ["POST", "/v1/dead-letters/{id}/replay", "resubmit"],
   ["GET", "/v1/runtimes", "query"],
   ["GET", "/v1/runtimes/{name}", "query"],
+  ["GET", "/v1/usage", "query"],
   ["GET", "/v1/health", "query"],
 ];
 

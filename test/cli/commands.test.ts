@@ -51,6 +51,7 @@ describe("the help", () => {
     "runs show",
     "runs rm",
     "runs cleanup",
+    "jobs top",
     "runtimes",
     "runtimes list",
     "runtimes health",

@@ -1,7 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { LongshoreError } from "../../engine/errors.ts";
 import { mintHomeId, mintJobId } from "../../engine/ids.ts";
-import type { ExternalRef, Launch, Owned, RuntimeAdapter, RuntimeStatus } from "../../engine/ports/runtime.ts";
+import type {
+  ExternalRef,
+  Launch,
+  Owned,
+  RuntimeAdapter,
+  RuntimeStatus,
+  RuntimeUsage,
+} from "../../engine/ports/runtime.ts";
 import {
   type Act,
   type LaunchOverrides,
@@ -372,6 +379,44 @@ export function runtimeContract(name: string, facts: RuntimeFacts, setup: () => 
         if (ref !== undefined) await adapter.cleanup(ref);
         expect(await adapter.find(one.externalName)).toBeUndefined();
         expect(await harness.leftovers(own)).toEqual([]);
+      });
+    });
+
+    describe("usage", () => {
+      it("tells what a running attempt uses, which only grows, and of no other", async () => {
+        const busy = await start(sleeper);
+        await untilLine(adapter, busy, "ready");
+        const [ended] = await run(print(["over"]));
+        const first = await adapter.usage?.([busy, ended, "unknown", ""], never());
+        expect([...(first?.keys() ?? [])]).toEqual([busy]);
+        const second = await adapter.usage?.([busy], never());
+        for (const [name, value] of Object.entries(first?.get(busy) ?? { none: -1 })) {
+          expect(value ?? 0, name).toBeGreaterThanOrEqual(0);
+          const later = second?.get(busy)?.[name as keyof RuntimeUsage];
+          expect(later === null, name).toBe(value === null);
+          if (!name.startsWith("memory")) expect(later ?? 0, name).toBeGreaterThanOrEqual(value ?? 0);
+        }
+        await adapter.cancel(busy, 0);
+        expect(await adapter.usage?.([busy], never())).toEqual(new Map());
+      });
+
+      it("counts CPU time in seconds and memory in bytes", async () => {
+        const ref = await start(shell("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; exec sleep 1000"));
+        await untilLine(adapter, ref, "done");
+        const used = (await adapter.usage?.([ref], never()))?.get(ref);
+        // It took some hundredths of a second at least; hours would be another unit.
+        expect(used?.cpuSeconds).toBeGreaterThan(0.01);
+        expect(used?.cpuSeconds).toBeLessThan(60);
+        expect(used?.memoryBytes).toBeGreaterThan(50_000);
+        expect(used?.memoryBytes).toBeLessThan(200_000_000);
+      });
+
+      it("is told to the home's own only", async () => {
+        const ref = await start(sleeper);
+        await untilLine(adapter, ref, "ready");
+        const other = await another(foreign);
+        expect(await other.usage?.([ref], never())).toEqual(new Map());
+        await adapter.cancel(ref, 0);
       });
     });
 

@@ -47,7 +47,7 @@ const HANDLERS = {
   publish: (ctx: EngineContext, { account: { bus }, logger }: Surroundings) =>
     feed(
       logger,
-      invocable(publish(ctx, createEventbridgeBus({ bus: bus.name, client: bus.client, logger }), RECORDED)),
+      invocable(publish(ctx, { bus: createEventbridgeBus({ bus: bus.name, client: bus.client, logger }) }, RECORDED)),
     ),
   dispatch: (ctx: EngineContext) => invocable(dispatch(ctx)),
   finalize: (ctx: EngineContext) => invocable(finalize(ctx)),

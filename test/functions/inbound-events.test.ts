@@ -53,6 +53,17 @@ describe("an event that asks for a job", () => {
     expect(await jobs()).toHaveLength(2);
   });
 
+  it("brings it into the trace that its detail names, if it is one", async () => {
+    const trace = { traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", tracestate: "a=b" };
+    await receive({ spec: { runtime: "stub" }, ...trace });
+    expect(await jobs()).toMatchObject([{ trace }]);
+    for (const [n, traceparent] of [7, null, "00-zz", { a: 1 }].entries()) {
+      await receive({ spec: { runtime: "stub" }, traceparent, tracestate: "a=b" }, { id: `bad-${n}` });
+    }
+    expect(told).toEqual([]);
+    expect((await jobs()).filter((job) => job.trace === undefined)).toHaveLength(4);
+  });
+
   it("submits it once by the key inside, whose other use is rejected", async () => {
     await receive({ spec: { runtime: "stub" }, idempotencyKey: "k" });
     await receive({ spec: { runtime: "stub" }, idempotencyKey: "k" }, { id: "e2" });

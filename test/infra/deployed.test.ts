@@ -206,8 +206,8 @@ describeWith("aws", "a home in AWS", () => {
     const metrics = home.runner
       .output()
       .split("\n")
-      .filter((line) => line.includes("OldestWaitingSeconds"));
-    expect(JSON.parse(metrics.at(-1) ?? "null")).toMatchObject({ OldestWaitingSeconds: 0, service: "lab" });
+      .filter((line) => line.includes("longshore_queue_oldest_seconds"));
+    expect(JSON.parse(metrics.at(-1) ?? "null")).toMatchObject({ longshore_queue_oldest_seconds: 0, service: "lab" });
   });
 
   describe("with a cluster of its own", () => ecsLives({ home: () => home, aws, invoke }));

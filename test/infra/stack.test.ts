@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { groupOf } from "../../adapters/runtime/ecs/names.ts";
 import type { EngineContext } from "../../engine/context.ts";
 import { ERRORS, type ErrorCode, LongshoreError } from "../../engine/errors.ts";
+import { METRICS, type Metric } from "../../engine/metrics.ts";
 import { DRIVING } from "../../engine/states.ts";
 import { ecsOptions } from "../../functions/aws/ecs.ts";
 import { invocable } from "../../functions/aws/serve.ts";
@@ -672,9 +673,37 @@ describe("what drives a home", () => {
     const [board, ...more] = made.of("AWS::CloudWatch::Dashboard").values();
     expect(more).toEqual([]);
     expect(board?.DashboardName).toBe("longshore-prod-home");
-    for (const metric of ["OldestWaitingSeconds", "JobsSubmitted", "5XXError", "ExecutionsFailed", "Throttles"]) {
+    for (const metric of ["5XXError", "ExecutionsFailed", "Throttles"]) {
       expect(JSON.stringify(board?.DashboardBody), metric).toContain(metric);
     }
+  });
+
+  it("shows and watches the metrics that the functions write, by the dimensions that they have", () => {
+    const [board] = made.of("AWS::CloudWatch::Dashboard").values();
+    const body = JSON.stringify(board?.DashboardBody).replaceAll("\\", "");
+    const shown = [...body.matchAll(/\["Longshore","(\w+)",((?:"\w+","[\w-]+",?)*)/g)].map(
+      ([, name = "", rest = ""]) => {
+        const parts = rest.split(",").filter((part) => part !== "");
+        return [name, parts.filter((_, at) => at % 2 === 0).map((part) => part.replaceAll('"', ""))] as const;
+      },
+    );
+    const watched = [...made.of("AWS::CloudWatch::Alarm").values()]
+      .filter(({ Namespace }) => Namespace === "Longshore")
+      .map(({ MetricName, Dimensions }) => {
+        return [MetricName as string, Dimensions.map(({ Name }: { Name: string }) => Name) as string[]] as const;
+      });
+    expect(watched.map(([name]) => name).sort()).toEqual([
+      "longshore_queue_oldest_seconds",
+      "longshore_sweep_failures_total",
+    ]);
+    for (const [name, dimensions] of [...shown, ...watched]) {
+      const metric: Metric | undefined = (METRICS as Record<string, Metric>)[name];
+      expect(metric, name).toHaveProperty("cloudwatch");
+      expect(dimensions.toSorted(), name).toEqual(["service", ...(metric?.cloudwatch ?? [])].sort());
+    }
+    const told = Object.entries(METRICS).filter(([, metric]) => "cloudwatch" in metric);
+    const missing = told.map(([name]) => name).filter((name) => ![...shown, ...watched].some(([one]) => one === name));
+    expect(missing).toEqual(["longshore_cost_usd_total"]);
   });
 });
 

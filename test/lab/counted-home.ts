@@ -181,7 +181,7 @@ export async function openCountedHome({ endpoints, made }: CountedHomeOptions): 
   const functions: Record<string, unknown> = {
     Submit: submit(ctx),
     ChangeFeed: feed(silent, invocable(changeFeed(ctx))),
-    Publish: feed(silent, invocable(publish(ctx, bus, RECORDED))),
+    Publish: feed(silent, invocable(publish(ctx, { bus }, RECORDED))),
     Dispatch: dispatch(ctx),
     Finalize: finalize(ctx),
     RuntimeEvents: runtimeEvents(ctx, readers),

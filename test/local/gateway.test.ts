@@ -12,15 +12,17 @@ import { everyJob } from "../engine/ledger/fixtures.ts";
 import { lifeOf, openWorld, submitted, type World } from "../engine/operations/world.ts";
 import { type Answer, type CallOptions, call, problemOf } from "../scenarios/client.ts";
 import type { Job, Page } from "../scenarios/contract.ts";
-import { rawCall } from "../scenarios/raw-http.ts";
+import { rawCall, talk } from "../scenarios/raw-http.ts";
 
 let world: World;
 let gateway: Gateway;
+let told: { method: string; route: string; code: number }[];
 const target = { api: () => `${gateway.url}/api/v1` };
 
 beforeEach(async () => {
   world = await openWorld();
   const { ctx, ledger } = world;
+  told = [];
   const changes = createChanges(ledger.sqlite.feed);
   const functions = {
     submit: submit(ctx),
@@ -32,6 +34,12 @@ beforeEach(async () => {
       submit: (event) => invoke(functions.submit, event),
       query: (event) => invoke(functions.query, event),
       stream: functions.stream,
+      metrics: async (accept) => ({
+        statusCode: 200,
+        headers: { "Content-Type": "text/plain" },
+        body: `for ${accept}\n`,
+      }),
+      answered: (request) => void told.push(request),
     },
     0,
     ctx.logger,
@@ -252,5 +260,80 @@ describe("the contract's edges", () => {
     expect(await found("label=team:data&label=team:web")).toEqual([]);
     expect(await found("label=team:web&label=team:data")).toEqual([]);
     expect(await found("label=__proto__:x")).toEqual([]);
+  });
+});
+
+describe("the metrics", () => {
+  const get = (path: string, headers: Record<string, string> = {}) => fetch(`${gateway.url}${path}`, { headers });
+
+  it.each(["/metrics", "/api/v1/metrics"])("are at %s, for the formats that a scraper names", async (path) => {
+    const answer = await get(path, { Accept: "text/x" });
+    expect([answer.status, await answer.text()]).toEqual([200, "for text/x\n"]);
+  });
+
+  it("are only to be read, and not by web pages", async () => {
+    const posted = await fetch(`${gateway.url}/metrics`, { method: "POST", body: "{}" });
+    expect([posted.status, posted.headers.get("allow")]).toEqual([405, "GET"]);
+    expect(await posted.json()).toMatchObject({ code: "METHOD_NOT_ALLOWED" });
+    const foreign = await get("/metrics", { Origin: "http://evil.example" });
+    expect([foreign.status, await foreign.json()]).toMatchObject([403, { code: "FORBIDDEN" }]);
+  });
+
+  it("hear of every answer by its route, and never by its path", async () => {
+    const jobId = await submitted(world);
+    for (const path of [`/api/v1/jobs/${jobId}`, "/api/v1/jobs/nothing", "/api/v1/jobs/batch"])
+      await (await get(path)).text();
+    for (const path of ["/api/v1/nowhere/hunter2", "/hunter2", "/metrics"]) await (await get(path)).text();
+    await send("/jobs", { body: job });
+    await expect.poll(() => told.length).toBe(7);
+    expect(told).toEqual([
+      { method: "GET", route: "/v1/jobs/{id}", code: 200 },
+      { method: "GET", route: "/v1/jobs/{id}", code: 404 },
+      { method: "GET", route: "/v1/jobs/batch", code: 405 },
+      { method: "GET", route: "none", code: 404 },
+      { method: "GET", route: "none", code: 404 },
+      { method: "GET", route: "/v1/metrics", code: 200 },
+      { method: "POST", route: "/v1/jobs", code: 202 },
+    ]);
+  });
+});
+
+describe("the trace of a submission", () => {
+  const ID = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const traceparent = `00-${ID}-00f067aa0ba902b7-01`;
+  const tracesOf = async () => (await everyJob(world.ledger.sqlite)).map(({ trace }) => trace);
+
+  it("is kept with each of its jobs, and the first one with an idempotency key", async () => {
+    await send("/jobs", { body: job, headers: { traceparent, tracestate: "a=b" } });
+    await send("/jobs/batch", { body: { jobs: [job, job] }, headers: { traceparent } });
+    const found = (await tracesOf()).map((trace) => [trace?.traceparent, trace?.tracestate]);
+    expect(found.toSorted()).toEqual([
+      [traceparent, undefined],
+      [traceparent, undefined],
+      [traceparent, "a=b"],
+    ]);
+    const again = traceparent.replace(ID, ID.replaceAll("4", "5"));
+    const first = await send<Job>("/jobs", { body: job, headers: { "Idempotency-Key": "k", traceparent } });
+    const second = await send<Job>("/jobs", { body: job, headers: { "Idempotency-Key": "k", traceparent: again } });
+    expect(second.body.jobId).toBe(first.body.jobId);
+    expect(await tracesOf()).toHaveLength(4);
+    expect(JSON.stringify(await tracesOf())).not.toContain(again);
+  });
+
+  it("is none where its headers are not valid, and the job is accepted all the same", async () => {
+    const { host } = new URL(gateway.url);
+    const body = JSON.stringify(job);
+    const post = (traces: string[]) => {
+      const headers = [`Host: ${host}`, "Content-Type: application/json", `Content-Length: ${body.length}`, ...traces];
+      return talk(target, [
+        `POST /api/v1/jobs HTTP/1.1\r\n${headers.join("\r\n")}\r\nConnection: close\r\n\r\n${body}`,
+      ]);
+    };
+    for (const value of ["00-zz", `${traceparent}-`, `${traceparent} x`]) {
+      expect(await post([`traceparent: ${value}`])).toMatch(/^HTTP\/1.1 202 /);
+    }
+    // Twice: nobody knows which one counts.
+    expect(await post([`traceparent: ${traceparent}`, `Traceparent: ${traceparent}`])).toMatch(/^HTTP\/1.1 202 /);
+    expect(await tracesOf()).toEqual([undefined, undefined, undefined, undefined]);
   });
 });

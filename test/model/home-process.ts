@@ -72,7 +72,7 @@ export function bootHome({ id, outside, limits, bus }: HomeOptions): HomeProcess
     dispatch: dispatch(ctx),
     finalize: finalize(ctx),
     changeFeed: changeFeed(ctx),
-    publish: publish(ctx, publisher),
+    publish: publish(ctx, { bus: publisher }),
     reconcile: reconcile(ctx),
   };
   return Object.assign(process, { ctx, functions, shutDown: () => inflight.shutDown(), died });

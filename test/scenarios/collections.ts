@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   type Answer,
   call,
   cancel,
   cleanedUp,
   ended,
+  PATIENCE_MS,
   problemOf,
   reached,
   submit,
@@ -14,6 +15,16 @@ import {
 } from "./client.ts";
 import { type Job, type Page, type Problem, type Spec, SUMMARY_KEYS } from "./contract.ts";
 import { type RuntimeFacts, stubJob } from "./runtimes.ts";
+
+interface Usage {
+  at: string;
+  items: (Pick<Job, "jobId" | "name" | "runtime"> & { usage: object | null })[];
+  leftOut: number;
+  failures: unknown[];
+}
+
+/** A look is kept for a second. */
+const WAIT = { timeout: PATIENCE_MS, interval: 200 };
 
 interface DryRun {
   spec: Spec;
@@ -259,6 +270,25 @@ export function collections(target: Target, { other, forever, batch = 100, race 
         expect(one.body).toMatchObject({ name: runtime.name, constraints: runtime.constraints });
       }
       problemOf(await call(target, "/runtimes/nowhere"), 404, "NOT_FOUND");
+    });
+
+    it("tells what runs, and what it uses as far as the runtime knows", async () => {
+      const { jobId, name } = await submit(target, stubJob({ STUB_DURATION_MS: "forever", STUB_MEMORY_BYTES: "4096" }));
+      await reached(target, jobId, "STARTED");
+      const item = await vi.waitFor(async () => {
+        const { status, body, text } = await call<Usage>(target, "/usage");
+        expect(status, text).toBe(200);
+        expect(Object.keys(body).sort()).toEqual(["at", "failures", "items", "leftOut"]);
+        const found = body.items.find((one) => one.jobId === jobId);
+        expect(found, text).toMatchObject({ name, runtime: "stub", attempt: 1, lane: "default", status: "RUNNING" });
+        return found;
+      }, WAIT);
+      const names = ["attempt", "jobId", "lane", "name", "phase", "runtime", "startedAt", "status", "usage"];
+      expect(Object.keys(item ?? {}).sort()).toEqual(names);
+      // A stub in another process than the one that is asked cannot tell.
+      if ((target.home ?? "local") === "local") expect(item?.usage).toMatchObject({ memoryBytes: 4096, cpuSeconds: 0 });
+      await cancel(target, jobId);
+      await cleanedUp(target, jobId);
     });
 
     it("is well", async () => {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { describeWith } from "../lab/counterparts.ts";
 import { ensureBusybox } from "../lab/docker.ts";
+import { readExposition, valueIn } from "../lab/exposition.ts";
 import { type PrivateDocker, startPrivateDocker } from "../lab/private-docker.ts";
 import { call, cleanedUp, ended, eventsOf, givesNothingAway, show, submit } from "./client.ts";
 import { oneHome } from "./homes.ts";
@@ -71,6 +72,10 @@ describeWith("docker", { title, meta: oneHome("local", ONLY_LOCAL) }, () => {
     try {
       const late = await load(waiting);
       await vi.waitFor(async () => expect(await circuit()).toBe("open"), WAIT);
+      const scraped = readExposition((await call<string>(home, "/metrics")).text);
+      expect(valueIn(scraped, "longshore_runtime_up", { runtime: "docker" })).toBe(0);
+      expect(valueIn(scraped, "longshore_circuit_state", { runtime: "docker", state: "open" })).toBe(1);
+      expect(valueIn(scraped, "longshore_ledger_up")).toBe(1);
       for (const jobId of late) {
         const job = await vi.waitFor(async () => {
           const found = await show(home, jobId);

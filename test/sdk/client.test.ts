@@ -183,6 +183,24 @@ describe("a call", () => {
     expect(server.received[1]?.headers["idempotency-key"]).toBeUndefined();
   });
 
+  it("submits in the trace of the call, else of the client, and asks for nothing in any", async () => {
+    const client = createClient({ endpoint: server.url, trace: { traceparent: "of-client", tracestate: "a=b" } });
+    server.routes["POST /jobs"] = (_, response) => json(response, aJob(), 202);
+    server.routes[`POST /jobs/${JOB_ID}/retry`] = (_, response) => json(response, aJob(), 202);
+    server.routes["GET /usage"] = (_, response) => json(response, { at: "now", items: [], leftOut: 0, failures: [] });
+    await client.jobs.submit({});
+    await client.jobs.submit({}, { trace: { traceparent: "of-call" } });
+    await client.jobs.retry(JOB_ID);
+    expect(await client.usage()).toMatchObject({ at: "now", items: [] });
+    const traces = server.received.map(({ headers }) => [headers.traceparent, headers.tracestate]);
+    expect(traces).toEqual([
+      ["of-client", "a=b"],
+      ["of-call", undefined],
+      ["of-client", "a=b"],
+      [undefined, undefined],
+    ]);
+  });
+
   it("lists over all the pages with its filters", async () => {
     server.routes["GET /jobs"] = (request, response) => {
       const cursor = request.query.get("cursor");

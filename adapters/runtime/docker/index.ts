@@ -14,6 +14,7 @@ import { violationsOf } from "./mounts.ts";
 import { createNetworks } from "./networks.ts";
 import { DAEMON_EXIT_CODES, endedStatus, isKept, statusOf, UNKNOWN_STATUS } from "./spec.ts";
 import { inspectContainer, removeContainer, submitContainer } from "./submit.ts";
+import { readUsage } from "./usage.ts";
 import { untilAborted } from "./waiting.ts";
 
 export { usualSockets } from "./client.ts";
@@ -230,6 +231,17 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
       } catch (error) {
         return { ok: false, message: engineFailure(error, "tell its version").message };
       }
+    },
+
+    async usage(refs, signal) {
+      const running = await alive().catch((error: unknown) => {
+        throw engineFailure(error, "list containers");
+      });
+      return await readUsage(
+        engine,
+        refs.filter((ref) => running.has(ref)),
+        signal,
+      );
     },
 
     async find(externalName) {

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chmod, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { RuntimeStatus } from "../../../engine/ports/runtime.ts";
-import { identify, isAlive, killAll, markers, type ProcessId, signalProcess } from "./processes.ts";
+import { type Group, identify, isAlive, killAll, markers, type ProcessId, signalProcess } from "./processes.ts";
 import {
   type CancelRequest,
   CLAIM_PREFIX,
@@ -39,6 +39,8 @@ export interface Attempts {
   /** The exit record; found lost, an attempt is ended first and the record made. */
   exitOf(name: string): Promise<ExitRecord | undefined>;
   status(name: string): Promise<RuntimeStatus>;
+  /** What tells the processes of an attempt; undefined for one whose command does not run. */
+  groupOf(name: string): Group | undefined;
   /** Writes the end of an attempt that this process took or found lost; the first verdict stays. */
   end(name: string, exit: ExitRecord): void;
   /** Whether nobody is about to start it: no supervisor has taken it, and who claimed it is dead. */
@@ -128,6 +130,12 @@ export function createAttempts(homeId: string, directory: string): Attempts {
     forsake: (name) => own(name) !== undefined && onceIn(name, FILES.supervisor, NOBODY),
     exitOf,
     status,
+    groupOf(name) {
+      const claim = own(name);
+      const leader = readStarted(name)?.leader;
+      if (claim === undefined || leader === undefined || !isAlive(leader)) return undefined;
+      return { name, marks: markers(claim.jobId, claim.attempt), leaderPid: leader.pid };
+    },
     end,
     isAbandoned(name) {
       const claim = own(name);

@@ -15,6 +15,7 @@ import { createNews } from "./news.ts";
 import { type ExitRecord, errorCode, FILES } from "./records.ts";
 import { CAPABILITIES, claimOf, constraintsOf, isKept, neverStarted, orderOf, UNKNOWN, violationsOf } from "./spec.ts";
 import { startSupervisor } from "./start.ts";
+import { readUsage } from "./usage.ts";
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -197,6 +198,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): RuntimeAda
         return { ok: false, message: `processes cannot be started (${errorCode(error) ?? "UNKNOWN"})` };
       }
     },
+    usage: async (names) => readUsage(attempts, names),
     find: async (name) => (attempts.own(name) === undefined ? undefined : name),
     async *list(): AsyncGenerator<Owned> {
       await attempts.sweep();

@@ -42,17 +42,68 @@ export function signalGroup(leaderPid: number, signal: NodeJS.Signals): boolean 
  */
 function survivors(marks: Record<string, string>, leaderPid: number | null): number[] {
   if (process.platform !== "linux") return [];
-  const wanted = Object.entries(marks).map(([name, value]) => `\0${name}=${value}\0`);
+  const wanted = marksOf(marks);
   const found: number[] = [];
-  for (const entry of readdirSync("/proc")) {
-    const pid = Number(entry);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
+  for (const pid of others()) {
     const stat = readStat(pid);
     if (stat === undefined) continue;
     const ofLeader = leaderPid !== null && (stat.group === leaderPid || stat.session === leaderPid);
-    if (ofLeader || hasMarks(pid, wanted)) found.push(pid);
+    if (ofLeader || hasMarks(readProc(`/proc/${pid}/environ`), wanted)) found.push(pid);
   }
   return found;
+}
+
+/** An attempt by what its processes are known by. */
+export interface Group {
+  name: string;
+  marks: Record<string, string>;
+  leaderPid: number;
+}
+
+/**
+ * The live processes of attempts, by the attempts' names, found as `killAll` finds them, in one look at all processes;
+ * and the CPU time of each with that of its children that it has waited for, in ticks.
+ */
+export function processesOf(groups: readonly Group[]): Map<string, { pid: number; cpuTicks: number }[]> {
+  const found = new Map<string, { pid: number; cpuTicks: number }[]>();
+  if (process.platform !== "linux" || groups.length === 0) return found;
+  const byLeader = new Map(groups.map((group) => [group.leaderPid, group]));
+  const byMarks = new Map(groups.map((group) => [marksOf(group.marks).join(""), group]));
+  for (const pid of others()) {
+    const stat = readStat(pid);
+    if (stat === undefined) continue;
+    const group = byLeader.get(stat.group) ?? byLeader.get(stat.session) ?? byMarks.get(marksIn(pid));
+    if (group === undefined) continue;
+    const { cpuTicks } = stat;
+    found.set(group.name, [...(found.get(group.name) ?? []), { pid, cpuTicks }]);
+  }
+  return found;
+}
+
+/** The markers in the environment that a process was started with, as `marksOf` puts them. */
+function marksIn(pid: number): string {
+  const found: Record<string, string> = {};
+  for (const variable of readProc(`/proc/${pid}/environ`)?.split("\0") ?? []) {
+    const at = variable.indexOf("=");
+    found[variable.slice(0, at)] = variable.slice(at + 1);
+  }
+  return marksOf(markers(found.LONGSHORE_JOB_ID ?? "", Number(found.LONGSHORE_ATTEMPT ?? 0))).join("");
+}
+
+/** What `/proc` says of a process in one of its files; undefined when it ended, or belongs to somebody else. */
+export function readOf(pid: number, file: "status" | "io"): string | undefined {
+  return readProc(`/proc/${pid}/${file}`);
+}
+
+function* others(): Generator<number> {
+  for (const entry of readdirSync("/proc")) {
+    const pid = Number(entry);
+    if (Number.isInteger(pid) && pid !== process.pid) yield pid;
+  }
+}
+
+function marksOf(marks: Record<string, string>): string[] {
+  return Object.entries(marks).map(([name, value]) => `\0${name}=${value}\0`);
 }
 
 /**
@@ -88,21 +139,22 @@ function send(target: number, signal: NodeJS.Signals): boolean {
   }
 }
 
-function hasMarks(pid: number, wanted: readonly string[]): boolean {
-  const environment = readProc(`/proc/${pid}/environ`);
+function hasMarks(environment: string | undefined, wanted: readonly string[]): boolean {
   if (environment === undefined) return false;
   const text = `\0${environment}`;
   return wanted.every((mark) => text.includes(mark));
 }
 
 /** https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: the name in brackets may hold spaces and brackets. */
-function readStat(pid: number): { group: number; session: number; startTicks: string } | undefined {
+function readStat(pid: number): { group: number; session: number; startTicks: string; cpuTicks: number } | undefined {
   const text = readProc(`/proc/${pid}/stat`);
   if (text === undefined) return undefined;
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const [state, , group, session] = fields;
   if (state === "Z" || state === "X") return undefined;
-  return { group: Number(group), session: Number(session), startTicks: fields[19] ?? "" };
+  // utime, stime, cutime and cstime.
+  const cpuTicks = fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0);
+  return { group: Number(group), session: Number(session), startTicks: fields[19] ?? "", cpuTicks };
 }
 
 /** Undefined when the process ended, or belongs to somebody else. */

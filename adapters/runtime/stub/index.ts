@@ -144,6 +144,10 @@ export function createStubRuntime(options: StubRuntimeOptions): RuntimeAdapter {
       lives.delete(ref);
     },
     health: async () => ({ ok: true, message: "nothing is run here" }),
+    async usage(refs) {
+      const told = refs.map((ref) => [ref, lives.get(ref)?.usage()] as const);
+      return new Map(told.flatMap(([ref, usage]) => (usage === undefined ? [] : [[ref, usage] as const])));
+    },
     find: async (name) => (lives.has(name) ? name : undefined),
     async *list(): AsyncGenerator<Owned> {
       for (const [ref, { jobId, attempt, cleanup, status }] of lives) {

@@ -1,6 +1,6 @@
 import { createMasker } from "../../../engine/masking.ts";
 import type { Clock } from "../../../engine/ports/clock.ts";
-import type { Launch, RuntimeLine, RuntimeStatus } from "../../../engine/ports/runtime.ts";
+import type { Launch, RuntimeLine, RuntimeStatus, RuntimeUsage } from "../../../engine/ports/runtime.ts";
 import { failureOf, type Script } from "./spec.ts";
 
 /** One attempt's life in memory. */
@@ -11,6 +11,8 @@ export interface Life {
   readonly lines: readonly RuntimeLine[];
   readonly files: Script["files"];
   status(): RuntimeStatus;
+  /** What its script says that it uses; undefined once it has ended. */
+  usage(): RuntimeUsage | undefined;
   /** Resolves when a line was written or the life has ended since the call. */
   changed(): Promise<void>;
   /** SIGTERM, then SIGKILL after the grace (seconds; 0 kills at once). */
@@ -79,6 +81,19 @@ export function beginLife(launch: Launch, script: Script, clock: Clock): Life {
     lines,
     files: script.files,
     status: () => status,
+    usage() {
+      if (status.phase === "exited") return undefined;
+      const ranSeconds = Math.max(0, clock() - Date.parse(startedAt)) / 1_000;
+      return {
+        cpuSeconds: script.cpu * ranSeconds,
+        memoryBytes: script.memoryBytes,
+        memoryPeakBytes: script.memoryBytes,
+        networkReceivedBytes: null,
+        networkSentBytes: null,
+        diskReadBytes: null,
+        diskWrittenBytes: null,
+      };
+    },
     changed() {
       change ??= Promise.withResolvers<void>();
       return change.promise;

@@ -41,6 +41,10 @@ export interface Script {
   onTerm: "die" | "end" | "ignore";
   /** STUB_FILES: what it leaves, as JSON: the text of each file, or a number of zero bytes, by its absolute path. */
   files: Readonly<Record<string, string | number>>;
+  /** STUB_CPU: how much CPU time it uses in a second, seconds; default 0. */
+  cpu: number;
+  /** STUB_MEMORY_BYTES: what it uses of memory; default 0. */
+  memoryBytes: number;
   /** STUB_FAIL: the category with which its start fails. */
   fail: Category | null;
   /** STUB_END_WITH: the category with which the runtime ends it after its duration, such as OOM. */
@@ -63,6 +67,9 @@ const RULES: Readonly<Record<string, (value: string) => string | null>> = {
   STUB_ON_TERM: (value) => (ON_TERM.some((one) => one === value) ? null : `must be one of ${ON_TERM.join(", ")}`),
   STUB_FILES: (value) =>
     filesOf(value) === undefined ? "must be a JSON object of absolute paths with texts or sizes" : null,
+  STUB_CPU: (value) =>
+    /^\d{1,4}(\.\d{1,3})?$/.test(value) ? null : "must be a number below 10000 with at most three decimals",
+  STUB_MEMORY_BYTES: (value) => (isInteger(value, 9_999_999_999) ? null : "must be an integer of at most ten digits"),
   STUB_FAIL: isCategoryRule,
   STUB_END_WITH: isCategoryRule,
   /** The two above hold for the attempts up to this number; default every one. */
@@ -88,6 +95,8 @@ export function scriptOf({ env, attempt }: Launch): Script {
     lines: linesOf(env),
     onTerm: ON_TERM.find((one) => one === env.STUB_ON_TERM) ?? "die",
     files: filesOf(env.STUB_FILES ?? "{}") ?? {},
+    cpu: Number(env.STUB_CPU ?? 0),
+    memoryBytes: Number(env.STUB_MEMORY_BYTES ?? 0),
     fail: fails ? categoryOf(env.STUB_FAIL) : null,
     endWith: fails ? categoryOf(env.STUB_END_WITH) : null,
   };

@@ -113,8 +113,7 @@ export const OPERATION_MUTANTS: readonly Mutant[] = [
   {
     name: "bus-skips-what-it-refused",
     breaks: "an event that the bus did not take is not sent again",
-    search:
-      'return [...new Set(told.filter((_, i) => failed.has(entries[i]?.id ?? "")).map(({ position }) => position))];',
+    search: "return [...new Set(told.filter((_, at) => !hasLeft(at)).map(({ position }) => position))];",
     replace: "return failed.size > told.length ? [0] : [];",
   },
   {

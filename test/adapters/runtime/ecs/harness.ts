@@ -34,6 +34,14 @@ export const ECS_FACTS: RuntimeFacts = {
       tests: ["refuses a command that cannot be started, and cleanup leaves nothing of it"],
     },
     {
+      reason: "ECS does not tell what a task uses; Container Insights does, for a price",
+      tests: [
+        "tells what a running attempt uses, which only grows, and of no other",
+        "counts CPU time in seconds and memory in bytes",
+        "is told to the home's own only",
+      ],
+    },
+    {
       reason: "the awslogs driver writes both streams of a container into one and does not say which is which",
       tests: [
         "tells the streams apart",

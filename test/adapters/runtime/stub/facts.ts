@@ -29,6 +29,7 @@ export const STUB_FACTS: RuntimeFacts = {
         "gives 128 + N when signal N ended the command",
         "hands over the environment exactly",
         "hands over the arguments exactly",
+        "counts CPU time in seconds and memory in bytes",
         "refuses a command that cannot be started, and cleanup leaves nothing of it",
         "adopts what an earlier submit started",
         "starts once however many submit at the same time",
