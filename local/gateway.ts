@@ -101,7 +101,7 @@ function pathOf({ url = "/" }: IncomingMessage): string {
 
 function send(response: ServerResponse, { statusCode, headers, body }: ApiResult): void {
   // An answer without content has no length either, not even 0 (RFC 9110, 8.6).
-  const length = statusCode === 204 ? {} : { "Content-Length": Buffer.byteLength(body) };
+  const length = [204, 304].includes(statusCode) ? {} : { "Content-Length": Buffer.byteLength(body) };
   response.writeHead(statusCode, { ...(headers as Record<string, string>), ...length });
   response.end(body);
 }

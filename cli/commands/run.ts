@@ -50,7 +50,9 @@ async function showDryRun(cli: Cli, dryRun: DryRun): Promise<number> {
       fits ? "fits" : "does not fit",
       reasons.map((reason) => reason.message).join("; "),
     ]);
-    await cli.print(`Runtime: ${dryRun.runtime ?? "none fits"}\nCost: ${costText(dryRun.cost)}\n${table(rows)}`);
+    await cli.print(
+      `Runtime: ${dryRun.runtime ?? "none fits"}\nCost: ${dryRun.cost === null ? "none" : costText(dryRun.cost)}\n${table(rows)}`,
+    );
   }
   return dryRun.runtime === null ? EXIT.usage : EXIT.ok;
 }
