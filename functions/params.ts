@@ -49,7 +49,10 @@ const time = z
 const label = z.string().regex(/^[^:]+:.*$/, "must be KEY:VALUE");
 const NOT_A_CURSOR = "is not a cursor of this list";
 const cursor = z.string().refine(isJobId, NOT_A_CURSOR).meta({ pattern: JOB_ID.source });
-const deadLetterCursor = z.string().refine((text) => deadLetterCursorMs(text) !== undefined, NOT_A_CURSOR);
+const deadLetterCursor = z
+  .string()
+  .refine((text) => deadLetterCursorMs(text) !== undefined, NOT_A_CURSOR)
+  .meta({ pattern: JOB_ID.source.replace("^job_", "^[^_]+_dl_") });
 const pageLimit = wholeNumber(1, 200).default(50);
 const seqCursor = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 

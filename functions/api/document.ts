@@ -4,7 +4,7 @@ import { VERSION } from "../../engine/version.ts";
 import { ROUTES } from "../routes.ts";
 import { problemExample } from "./examples.ts";
 import { type JsonSchema, opened } from "./json-schema.ts";
-import { type Answer, type Media, type Operation, type Parameter, TAGS } from "./operation.ts";
+import { type Answer, type Media, type Operation, type Parameter, type RouteName, TAGS } from "./operation.ts";
 import { OPERATIONS } from "./operations.ts";
 import { COMPONENTS } from "./shapes.ts";
 import { SPEC_FIELDS } from "./spec-fields.ts";
@@ -99,10 +99,12 @@ function redactable<T>(schema: T): T {
 function pathsOf(): OpenApi["paths"] {
   const paths: OpenApi["paths"] = {};
   for (const [method, path] of ROUTES) {
+    const operation: Operation | undefined = OPERATIONS[`${method} ${path}` as RouteName];
+    if (operation === undefined) throw new Error(`${method} ${path} is not described`);
     const template = templateOf(path);
     paths[template] = {
       ...paths[template],
-      [method.toLowerCase()]: operationObject(OPERATIONS[`${method} ${path}` as keyof typeof OPERATIONS], template),
+      [method.toLowerCase()]: operationObject(operation, template),
     };
   }
   return paths;
