@@ -6,6 +6,7 @@ import type { Logger } from "../engine/ports/logger.ts";
 import { type ApiEvent, type ApiResult, MAX_BODY_BYTES, problem, tooLarge } from "../functions/http.ts";
 import { matchPath } from "../functions/routes.ts";
 import { type StreamResult, wantsStream } from "../functions/stream.ts";
+import { docsFile, isDocs } from "./docs.ts";
 import { checkOrigin, proxyEvent, readBody } from "./http-event.ts";
 
 /** The functions behind the front door. */
@@ -71,18 +72,16 @@ interface Door {
 
 async function answer(door: Door, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { functions, logger } = door;
-  const path = pathOf(request);
+  const path = pathOf(request.url);
   try {
     checkOrigin(request);
+    if (isDocs(path)) return await showDocs(door, request, response);
     if (!path.startsWith(`${STAGE}/v1/`)) throw new LongshoreError("NOT_FOUND", "the API begins at /api/v1");
     const resource = path.slice(STAGE.length);
     const method = request.method ?? "GET";
     const { methods: allowed, parameters } = matchPath(resource);
     if (allowed.length === 0) throw new LongshoreError("NOT_FOUND", "there is no such resource");
-    if (!allowed.includes(method)) {
-      const refused = problem(new LongshoreError("METHOD_NOT_ALLOWED", `${method} is not possible here`), path, logger);
-      return send(response, { ...refused, headers: { ...refused.headers, Allow: allowed.join(", ") } });
-    }
+    if (!allowed.includes(method)) return send(response, notAllowed(method, allowed, { path, logger }));
     const body = await readBody(request, MAX_BODY_BYTES, tooLarge);
     const event = proxyEvent(request, { path: resource, parameters, body });
     if (method === "GET" && wantsStream(event)) return await stream(door, event, response);
@@ -94,8 +93,22 @@ async function answer(door: Door, request: IncomingMessage, response: ServerResp
   }
 }
 
+function notAllowed(method: string, allowed: string[], { path, logger }: { path: string; logger: Logger }): ApiResult {
+  const refused = problem(new LongshoreError("METHOD_NOT_ALLOWED", `${method} is not possible here`), path, logger);
+  return { ...refused, headers: { ...refused.headers, Allow: allowed.join(", ") } };
+}
+
+async function showDocs({ logger }: Door, { method = "GET", url = "" }: IncomingMessage, response: ServerResponse) {
+  const path = pathOf(url);
+  const allowed = ["GET", "HEAD"];
+  if (!allowed.includes(method)) return send(response, notAllowed(method, allowed, { path, logger }));
+  const { headers, body } = await docsFile(path);
+  response.writeHead(200, { ...headers, "Content-Length": body.length });
+  response.end(method === "HEAD" ? undefined : body);
+}
+
 /** The path that is asked for; what cannot be one asks for nothing that there is. */
-function pathOf({ url = "/" }: IncomingMessage): string {
+function pathOf(url = "/"): string {
   return URL.parse(url, "http://localhost")?.pathname ?? "/";
 }
 

@@ -51,7 +51,7 @@ async function differencesOf(judge: Judge, one: ClientCall, sent: Set<string>): 
       found.push(
         `${method} ${path} is ${operation === undefined ? "not described" : operation.id}, not ${expected.id}`,
       );
-      return answer(404, "", url);
+      return answer(url, { status: 404, body: "" });
     }
     sent.add(operation.id);
     const names = (place: string) =>
@@ -121,15 +121,16 @@ function respond(
       ({ id, event, data }) =>
         `${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`,
     );
-    return answer(200, text.join(""), url, "text/event-stream");
+    return answer(url, { status: 200, body: text.join(""), type: "text/event-stream" });
   }
   const isPaged = one.gives === "each";
   const body = isPaged ? { items, nextCursor: calls === 1 ? CURSORS[one.operation] : null } : example;
-  return answer(status, status === 204 ? null : JSON.stringify(body), url);
+  return answer(url, { status, body: status === 204 ? null : JSON.stringify(body) });
 }
 
 /** An answer that tells where it came from, as fetch's own do. */
-function answer(status: number, body: string | null, url: URL, type = "application/json"): Response {
+function answer(url: URL, told: { status: number; body: string | null; type?: string }): Response {
+  const { status, body, type = "application/json" } = told;
   const response = new Response(body, { status, headers: { "content-type": type } });
   Object.defineProperty(response, "url", { value: url.href });
   return response;
