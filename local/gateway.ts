@@ -72,7 +72,7 @@ interface Door {
 
 async function answer(door: Door, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { functions, logger } = door;
-  const path = pathOf(request.url);
+  const path = pathOf(request);
   try {
     checkOrigin(request);
     if (isDocs(path)) return await showDocs(door, request, response);
@@ -98,8 +98,9 @@ function notAllowed(method: string, allowed: string[], { path, logger }: { path:
   return { ...refused, headers: { ...refused.headers, Allow: allowed.join(", ") } };
 }
 
-async function showDocs({ logger }: Door, { method = "GET", url = "" }: IncomingMessage, response: ServerResponse) {
-  const path = pathOf(url);
+async function showDocs({ logger }: Door, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const path = pathOf(request);
+  const { method = "GET" } = request;
   const allowed = ["GET", "HEAD"];
   if (!allowed.includes(method)) return send(response, notAllowed(method, allowed, { path, logger }));
   const { headers, body } = await docsFile(path);
@@ -108,7 +109,7 @@ async function showDocs({ logger }: Door, { method = "GET", url = "" }: Incoming
 }
 
 /** The path that is asked for; what cannot be one asks for nothing that there is. */
-function pathOf(url = "/"): string {
+function pathOf({ url = "/" }: IncomingMessage): string {
   return URL.parse(url, "http://localhost")?.pathname ?? "/";
 }
 
