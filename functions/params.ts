@@ -124,10 +124,8 @@ export function lastEventId(text: string | undefined): number | undefined {
   throw invalidParam("Last-Event-ID", "invalid", "must be the id of a message of this stream");
 }
 
-/** What a parameter that is a flag may be given. */
-const YES: readonly string[] = ["true", "1", ""];
-const NO: readonly string[] = ["false", "0"];
-export const flagSchema = z.enum([...YES, ...NO]);
+/** What `dryRun` may be given, and any other flag. */
+export const flagSchema = z.enum(["true", "1", "", "false", "0"]);
 
 /**
  * Whether a submission is only to be tried: `true`, `1` or the bare name. What is neither true nor false is refused: a
@@ -136,8 +134,8 @@ export const flagSchema = z.enum([...YES, ...NO]);
  */
 export function dryRunParam(event: ApiEvent): boolean {
   const given = repeated(event, "dryRun");
-  const isTrue = given.every((value) => YES.includes(value));
-  const isFalse = given.every((value) => NO.includes(value));
+  const isTrue = given.every((value) => ["true", "1", ""].includes(value));
+  const isFalse = given.every((value) => ["false", "0"].includes(value));
   if (isTrue !== isFalse) return isTrue;
   if (given.length === 0) return false;
   throw invalidParam("dryRun", "invalid_value", "must be true or false");
