@@ -3,7 +3,8 @@ import { decodeTime, monotonicFactory, ulid } from "ulid";
 /** A job's id: `job_` and a ULID (26 characters of Crockford base32, upper case). */
 export type JobId = string & { readonly __brand: "JobId" };
 
-const JOB_ID = /^job_[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
+/** What a job's id looks like. */
+export const JOB_ID = /^job_[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
 
 /** The random part of a ULID has so many characters. */
 const RANDOM_CHARACTERS = 16;

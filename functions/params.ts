@@ -1,10 +1,16 @@
 import * as z from "zod";
 import { LongshoreError } from "../engine/errors.ts";
-import { isJobId, type JobId, jobOfDeadLetter } from "../engine/ids.ts";
+import { isJobId, JOB_ID, type JobId, jobOfDeadLetter } from "../engine/ids.ts";
 import { deadLetterCursorMs } from "../engine/ledger/dead-letters.ts";
 import type { JobFilter } from "../engine/ledger/list.ts";
 import { STATUSES } from "../engine/states.ts";
 import type { ApiEvent } from "./http.ts";
+
+/** Job specs in one batch at most. */
+export const MAX_BATCH = 100;
+/** Characters of an idempotency key at most, and which ones. */
+export const MAX_IDEMPOTENCY_KEY = 255;
+export const IDEMPOTENCY_KEY = /^[\x21-\x7e]+$/;
 
 /** @throws LongshoreError NOT_FOUND: what is no job id names no job. */
 export function jobIdOf(text: string): JobId {
@@ -22,24 +28,31 @@ export function deadLetterJobOf(text: string): JobId {
   return jobId;
 }
 
+// What is a text in a query is something else to who reads the API's description: `json` is what it says there.
+
 const wholeNumber = (least: number, most: number) =>
   z
     .string()
     .regex(/^\d{1,15}$/, `must be a whole number from ${least} to ${most}`)
     .transform(Number)
-    .refine((n) => n >= least && n <= most, `must be a whole number from ${least} to ${most}`);
+    .refine((n) => n >= least && n <= most, `must be a whole number from ${least} to ${most}`)
+    .meta({ json: { type: "integer", minimum: least, maximum: most } });
 /** A date, or a date and a time with its offset; what else `Date.parse` understands depends on where it runs. */
-const TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/i;
+const TIME = /^\d{4}-\d\d-\d\d([Tt]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/;
 const NOT_A_TIME = "must be an RFC 3339 time with a year from 0 to 9999";
 export const time = z
   .string()
   // The offset may lead out of the years that have four digits, and that is how times are compared.
   .refine((text) => TIME.test(text) && /^\d{4}-/.test(utc(text)), NOT_A_TIME)
-  .transform(utc);
+  .transform(utc)
+  .meta({ json: { type: "string", pattern: TIME.source } });
 export const label = z.string().regex(/^[^:]+:.*$/, "must be KEY:VALUE");
 const NOT_A_CURSOR = "is not a cursor of this list";
-export const cursor = z.string().refine(isJobId, NOT_A_CURSOR);
-const deadLetterCursor = z.string().refine((text) => deadLetterCursorMs(text) !== undefined, NOT_A_CURSOR);
+export const cursor = z.string().refine(isJobId, NOT_A_CURSOR).meta({ pattern: JOB_ID.source });
+const deadLetterCursor = z
+  .string()
+  .refine((text) => deadLetterCursorMs(text) !== undefined, NOT_A_CURSOR)
+  .meta({ pattern: JOB_ID.source.replace("^job_", "^[^_]+_dl_") });
 export const pageLimit = wholeNumber(1, 200).default(50);
 const seqCursor = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 
@@ -48,7 +61,7 @@ function utc(text: string): string {
   return Number.isNaN(ms) ? "" : new Date(ms).toISOString();
 }
 
-const listSchema = z.object({
+export const listSchema = z.object({
   status: z.array(z.enum(STATUSES)).optional(),
   runtime: z.string().optional(),
   label: z.array(label).optional(),
@@ -59,12 +72,12 @@ const listSchema = z.object({
   cursor: cursor.optional(),
 });
 
-const deadLettersSchema = z.object({ limit: pageLimit, cursor: deadLetterCursor.optional() });
+export const deadLettersSchema = z.object({ limit: pageLimit, cursor: deadLetterCursor.optional() });
 
-const eventsSchema = z.object({ cursor: seqCursor.default(0), limit: wholeNumber(1, 1000).default(200) });
+export const eventsSchema = z.object({ cursor: seqCursor.default(0), limit: wholeNumber(1, 1000).default(200) });
 
 const STREAMS = ["stdout", "stderr", "system"] as const;
-const logsSchema = z.object({
+export const logsSchema = z.object({
   tail: wholeNumber(0, 1_000_000).optional(),
   since: z.union([seqCursor, time], "must be the number of a line or an RFC 3339 time").optional(),
   stream: z.array(z.enum(STREAMS)).optional(),
@@ -110,6 +123,9 @@ export function lastEventId(text: string | undefined): number | undefined {
   if (parsed.success) return parsed.data;
   throw invalidParam("Last-Event-ID", "invalid", "must be the id of a message of this stream");
 }
+
+/** What `dryRun` may be given, and any other flag. */
+export const flagSchema = z.enum(["true", "1", "", "false", "0"]);
 
 /**
  * Whether a submission is only to be tried: `true`, `1` or the bare name. What is neither true nor false is refused: a

@@ -56,6 +56,7 @@ export function makeHandler(ctx: EngineContext, usage: UsageReader = createUsage
     { method: "GET", path: "/v1/runtimes/{name}", handler: (event: ApiEvent) => runtime(ctx, event) },
     { method: "GET", path: "/v1/usage", handler: async () => json(200, await usage()) },
     { method: "GET", path: "/v1/health", handler: () => health(ctx) },
+    { method: "GET", path: "/v1/openapi.json", handler: description },
   ];
   return middy<ApiEvent, ApiResult>()
     .use(problems(ctx.logger))
@@ -188,6 +189,12 @@ async function runtime(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> 
   const found = ctx.runtimes.all().find((one) => one.name === name);
   if (found === undefined) throw new LongshoreError("NOT_FOUND", "there is no runtime with this name");
   return json(200, await describeRuntime(ctx, found));
+}
+
+/** The description of the API. It is made when somebody asks for it: what it takes is loaded then. */
+async function description(event: ApiEvent): Promise<ApiResult> {
+  const { describeApi } = await import("./api/serve.ts");
+  return describeApi(event);
 }
 
 async function health(ctx: EngineContext): Promise<ApiResult> {

@@ -28,6 +28,7 @@ export const ROUTES = [
   ["GET", "/v1/runtimes/{name}"],
   ["GET", "/v1/usage"],
   ["GET", "/v1/health"],
+  ["GET", "/v1/openapi.json"],
 ] as const;
 
 const PATTERNS = ROUTES.map(([method, path]) => ({

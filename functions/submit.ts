@@ -5,7 +5,7 @@ import { LongshoreError } from "../engine/errors.ts";
 import { removeDeadLetter } from "../engine/ledger/dead-letters.ts";
 import type { JobRecord } from "../engine/ledger/records.ts";
 import { cancelJob, retryJob } from "../engine/operations/control.ts";
-import { describeJob, describeWholeJob } from "../engine/operations/describe.ts";
+import { describeWholeJob } from "../engine/operations/describe.ts";
 import { replayDeadLetter } from "../engine/operations/replay.ts";
 import { dryRun, type SubmitOptions, submitBatch, submitJob } from "../engine/operations/submit.ts";
 import {
@@ -23,11 +23,16 @@ import {
   problems,
   traceOfCaller,
 } from "./http.ts";
-import { deadLetterJobOf, dryRunParam, jobIdOf, refuseDryRun } from "./params.ts";
+import {
+  deadLetterJobOf,
+  dryRunParam,
+  IDEMPOTENCY_KEY,
+  jobIdOf,
+  MAX_BATCH,
+  MAX_IDEMPOTENCY_KEY,
+  refuseDryRun,
+} from "./params.ts";
 import { runErasures } from "./run-routes.ts";
-
-const MAX_BATCH = 100;
-const MAX_IDEMPOTENCY_KEY = 255;
 
 /** Every call that changes something: submit, batch, dry run, cancel, retry; replay or remove a dead letter; erase runs. */
 export function makeHandler(ctx: EngineContext) {
@@ -55,7 +60,7 @@ async function batch(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
   refuseDryRun(event);
   const inputs = batchOf(jsonBody(event));
   const jobs = await submitBatch(ctx, inputs, optionsOf(event));
-  return json(202, { items: await Promise.all(jobs.map((job) => describeJob(ctx, job))) });
+  return json(202, { items: await Promise.all(jobs.map((job) => describeWholeJob(ctx, job))) });
 }
 
 async function cancel(ctx: EngineContext, event: ApiEvent): Promise<ApiResult> {
@@ -102,7 +107,7 @@ function optionsOf(event: ApiEvent): SubmitOptions {
   const key = header(event, "idempotency-key");
   const options = { caller: callerOf(event), trace: traceOfCaller(event) };
   if (key === undefined) return options;
-  if (key.length >= 1 && key.length <= MAX_IDEMPOTENCY_KEY && /^[\x21-\x7e]+$/.test(key)) {
+  if (key.length >= 1 && key.length <= MAX_IDEMPOTENCY_KEY && IDEMPOTENCY_KEY.test(key)) {
     return { ...options, idempotencyKey: key };
   }
   const message = `Idempotency-Key: 1 to ${MAX_IDEMPOTENCY_KEY} printable ASCII characters without spaces`;

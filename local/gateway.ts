@@ -8,6 +8,7 @@ import { type ApiEvent, type ApiResult, MAX_BODY_BYTES, problem, tooLarge } from
 import type { LogFeed } from "../functions/log-socket.ts";
 import { matchPath } from "../functions/routes.ts";
 import { type StreamResult, wantsStream } from "../functions/stream.ts";
+import { docsFile, isDocs } from "./docs.ts";
 import { checkOrigin, proxyEvent, readBody } from "./http-event.ts";
 import { createLogSockets, type LogSockets, type Upgrade } from "./log-sockets.ts";
 
@@ -125,15 +126,13 @@ async function answer(door: Door, request: IncomingMessage, response: ServerResp
   try {
     checkOrigin(request);
     if (METRICS_PATHS.includes(path)) return send(response, await metrics(door, request, path));
+    if (isDocs(path)) return await showDocs(door, request, response);
     if (!path.startsWith(`${STAGE}/v1/`)) throw new LongshoreError("NOT_FOUND", "the API begins at /api/v1");
     const resource = path.slice(STAGE.length);
     const method = request.method ?? "GET";
     const { methods: allowed, parameters } = matchPath(resource);
     if (allowed.length === 0) throw new LongshoreError("NOT_FOUND", "there is no such resource");
-    if (!allowed.includes(method)) {
-      const refused = problem(new LongshoreError("METHOD_NOT_ALLOWED", `${method} is not possible here`), path, logger);
-      return send(response, { ...refused, headers: { ...refused.headers, Allow: allowed.join(", ") } });
-    }
+    if (!allowed.includes(method)) return send(response, notAllowed(method, allowed, { path, logger }));
     const body = await readBody(request, MAX_BODY_BYTES, tooLarge);
     const event = proxyEvent(request, { path: resource, parameters, body });
     const isRead = method === "GET" || method === "HEAD";
@@ -144,6 +143,21 @@ async function answer(door: Door, request: IncomingMessage, response: ServerResp
     if (response.headersSent || request.errored) throw error;
     send(response, problem(error, path, logger));
   }
+}
+
+function notAllowed(method: string, allowed: string[], { path, logger }: { path: string; logger: Logger }): ApiResult {
+  const refused = problem(new LongshoreError("METHOD_NOT_ALLOWED", `${method} is not possible here`), path, logger);
+  return { ...refused, headers: { ...refused.headers, Allow: allowed.join(", ") } };
+}
+
+async function showDocs({ logger }: Door, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const path = pathOf(request);
+  const { method = "GET" } = request;
+  const allowed = ["GET", "HEAD"];
+  if (!allowed.includes(method)) return send(response, notAllowed(method, allowed, { path, logger }));
+  const { headers, body } = await docsFile(path);
+  response.writeHead(200, { ...headers, "Content-Length": body.length });
+  response.end(method === "HEAD" ? undefined : body);
 }
 
 /** The path that is asked for; what cannot be one asks for nothing that there is. */
@@ -180,7 +194,7 @@ async function openSocket({ functions, sockets, logger }: Door, upgrade: Upgrade
 
 function send(response: ServerResponse, { statusCode, headers, body }: ApiResult): void {
   // An answer without content has no length either, not even 0 (RFC 9110, 8.6).
-  const length = statusCode === 204 ? {} : { "Content-Length": Buffer.byteLength(body) };
+  const length = [204, 304].includes(statusCode) ? {} : { "Content-Length": Buffer.byteLength(body) };
   response.writeHead(statusCode, { ...(headers as Record<string, string>), ...length });
   response.end(body);
 }

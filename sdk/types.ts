@@ -180,8 +180,9 @@ export interface RunCleanup {
 export interface DryRun {
   spec: JobSpec;
   runtime: string | null;
-  verdicts: { runtime: string; fits: boolean; reasons: { code: string; message: string }[] }[];
-  cost: Cost;
+  verdicts: { runtime: string; fits: boolean; reasons: { code: string; message: string; path?: string }[] }[];
+  /** Null when no runtime fits. */
+  cost: Cost | null;
 }
 
 export interface Runtime {

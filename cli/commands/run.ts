@@ -59,7 +59,8 @@ async function showDryRun(cli: Cli, dryRun: DryRun): Promise<number> {
       fits ? "fits" : "does not fit",
       reasons.map((reason) => reason.message).join("; "),
     ]);
-    await cli.print(`Runtime: ${dryRun.runtime ?? "none fits"}\nCost: ${costText(dryRun.cost)}\n${table(rows)}`);
+    const cost = dryRun.cost === null ? "" : `Cost: ${costText(dryRun.cost)}\n`;
+    await cli.print(`Runtime: ${dryRun.runtime ?? "none fits"}\n${cost}${table(rows)}`);
   }
   return dryRun.runtime === null ? EXIT.usage : EXIT.ok;
 }

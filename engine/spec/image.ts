@@ -13,7 +13,8 @@ const DIGEST_HEX = new Map([
   ["sha512", 128],
 ]);
 const MAX_NAME = 255;
-const MAX_REFERENCE = 600;
+/** Characters of an image reference at most. */
+export const MAX_REFERENCE = 600;
 
 interface ImageParts {
   host: string | undefined;

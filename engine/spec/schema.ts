@@ -48,6 +48,7 @@ const retry = z.strictObject({
   on: z
     .array(z.enum(CATEGORIES))
     .refine(unique, rule("duplicate", "names a category twice"))
+    .meta({ uniqueItems: true })
     .default(["AUTH", "IMAGE_PULL", "RUNTIME_UNAVAILABLE", "UNKNOWN"]),
 });
 
@@ -126,6 +127,7 @@ const body = z.strictObject({
         .array(linuxCapability)
         .max(64)
         .refine(unique, rule("duplicate", "names a capability twice"))
+        .meta({ uniqueItems: true })
         .default([]),
     })
     .prefault({}),
@@ -146,7 +148,7 @@ const body = z.strictObject({
 });
 
 /** The runtimes that run a command without an image. */
-const WITHOUT_IMAGE = ["process", "stub"];
+export const WITHOUT_IMAGE: readonly string[] = ["process", "stub"];
 
 /** The job spec as the API takes it, with its defaults. Unknown keys are an error that names the key. */
 export const jobSpecSchema = body.superRefine((spec, context) => {

@@ -55,6 +55,7 @@ export const ROUTES: readonly (readonly [method: string, path: string, target: k
   ["GET", "/v1/runtimes/{name}", "query"],
   ["GET", "/v1/usage", "query"],
   ["GET", "/v1/health", "query"],
+  ["GET", "/v1/openapi.json", "query"],
 ];
 
 /** What API Gateway answers by itself, as the problem documents that the functions answer with. */

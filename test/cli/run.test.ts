@@ -165,8 +165,14 @@ describe("longshore run", () => {
     expect(fits.stdout).toBe(
       "Runtime: docker\nCost: 0 USD (local)\ndocker  fits\nstub    does not fit  only when named\n",
     );
-    server.routes["POST /jobs"] = (_, response) => json(response, { spec: {}, runtime: null, verdicts, cost });
-    expect((await runLongshore([...endpoint, "run", "--dry-run", "alpine"])).code).toBe(2);
+    // Regression: what fits nowhere has no cost.
+    const none = { spec: {}, runtime: null, verdicts: verdicts.slice(1), cost: null };
+    server.routes["POST /jobs"] = (_, response) => json(response, none);
+    const fitsNowhere = await runLongshore([...endpoint, "run", "--dry-run", "alpine"]);
+    expect([fitsNowhere.code, fitsNowhere.stdout]).toEqual([
+      2,
+      "Runtime: none fits\nstub  does not fit  only when named\n",
+    ]);
   });
 
   it("goes on when its streams are cut, and loses no line", async () => {

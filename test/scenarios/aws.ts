@@ -6,6 +6,7 @@ import { ALICE, type AwsFront } from "../lab/aws-front.ts";
 import { describeWith } from "../lab/counterparts.ts";
 import type { DeployedHome } from "../lab/deployed-home.ts";
 import type { DeployedStores } from "../lab/deployed-stores.ts";
+import { conforming, createJudge } from "../lab/openapi.ts";
 import { openTlsDoor } from "../lab/tls-door.ts";
 import { artifactsKept } from "./artifacts.ts";
 import { call, type Target } from "./client.ts";
@@ -53,7 +54,8 @@ export function awsTarget(lab: () => DeployedLab): Target {
 
 /** Every scenario that is not declared to be the local home's alone, on a home in AWS that offers Docker and the stub. */
 export function awsScenarios(lab: () => DeployedLab): void {
-  const target = awsTarget(lab);
+  const checked = conforming(createJudge(), (input, init) => lab().front.signedFetch(input, init));
+  const target: Target = { ...awsTarget(lab), fetch: checked.fetch };
 
   describeWith("docker", "as the local home, with Docker", () => {
     describe("slowly", SLOW, () => {
@@ -132,6 +134,13 @@ export function awsScenarios(lab: () => DeployedLab): void {
         await lab().home.configure({ ...limitsEnv("docker"), LONGSHORE_SHARDS: "1" });
       }, SLOW.timeout);
       limits(target, DOCKER);
+    });
+  });
+
+  describe("what they asked and were answered", () => {
+    it("is as the description of the API has it", async () => {
+      expect((await call(target, "/openapi.json")).status).toBe(200);
+      expect(checked.faults).toEqual([]);
     });
   });
 }

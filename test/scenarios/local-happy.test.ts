@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { describeWith } from "../lab/counterparts.ts";
+import { conforming, createJudge } from "../lab/openapi.ts";
 import type { Target } from "./client.ts";
 import { collections } from "./collections.ts";
 import { deadLetters } from "./dead-letters.ts";
@@ -10,7 +11,9 @@ import { DOCKER, dockerJob, PROCESS, processJob, STUB } from "./runtimes.ts";
 import { streams } from "./streams.ts";
 
 let home: LocalHome;
-const target: Target = { api: () => home.api() };
+// What the scenarios ask and are answered is held to the API's own description as well.
+const checked = conforming(createJudge());
+const target: Target = { api: () => home.api(), fetch: checked.fetch };
 
 beforeAll(async () => {
   home = await startLocalHome();
@@ -22,6 +25,7 @@ afterAll(async () => {
     .split("\n")
     .filter((line) => /"level":"(error|warn)"|Warning/.test(line));
   expect(complaints).toEqual([]);
+  expect(checked.faults).toEqual([]);
 });
 
 describe("a local home", () => {

@@ -1,6 +1,7 @@
 import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { conforming, createJudge } from "../lab/openapi.ts";
 import type { Target } from "./client.ts";
 import { generatedSpecs, HOSTILE_SECRET, hostileParameters, hostileRequests } from "./hostile.ts";
 import { type LocalHome, startLocalHome, temporaryFolder } from "./local-home.ts";
@@ -9,7 +10,8 @@ describe("a local home under hostile requests", () => {
   let home: LocalHome;
   let places: { path: string; remove(): Promise<void> };
   const answers: string[] = [];
-  const target: Target = { api: () => home.api(), record: (text) => answers.push(text) };
+  const checked = conforming(createJudge());
+  const target: Target = { api: () => home.api(), fetch: checked.fetch, record: (text) => answers.push(text) };
   const allowed = () => join(places.path, "allowed");
 
   beforeAll(async () => {
@@ -37,12 +39,14 @@ describe("a local home under hostile requests", () => {
       .split("\n")
       .filter((line) => /"level":"(error|warn)"|Warning/.test(line));
     expect(complaints).toEqual([]);
+    expect(checked.faults).toEqual([]);
   });
 });
 
 describe("a local home with no real runtime", () => {
   let home: LocalHome;
-  const target: Target = { api: () => home.api() };
+  const checked = conforming(createJudge());
+  const target: Target = { api: () => home.api(), fetch: checked.fetch };
   beforeAll(async () => {
     home = await startLocalHome({ env: { LONGSHORE_RUNTIMES: "stub", LONGSHORE_LOG_LEVEL: "info" } });
   });
@@ -51,4 +55,10 @@ describe("a local home with no real runtime", () => {
   });
 
   generatedSpecs(target);
+
+  it("has refused all that its description forbids, and answered as it says", () => {
+    expect(checked.seen).toContain("submitJob 202");
+    expect(checked.seen).toContain("submitJob 422");
+    expect(checked.faults).toEqual([]);
+  });
 });

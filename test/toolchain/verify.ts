@@ -9,6 +9,7 @@ const STEPS: readonly Step[] = [
   { name: "lint", command: ["biome", "lint", "--error-on-warnings", "."] },
   { name: "import rules", command: ["node", "test/toolchain/check-imports.ts"] },
   { name: "types", command: ["tsc", "--noEmit"] },
+  { name: "client", command: ["npm", "run", "--silent", "sdk:check"] },
   { name: "unused code", command: ["knip"] },
   // Without credentials: who has none can still tell what would be deployed, and whether it keeps the rules.
   { name: "infrastructure", command: ["cdk", "synth", "--quiet", "--no-notices", "--no-version-reporting"] },
