@@ -21,7 +21,7 @@ const AIM_USD = 150;
 const BILLED_MS: Readonly<Record<string, number>> = {
   Submit: 60,
   ChangeFeed: 80,
-  Publish: 40,
+  Publish: 70,
   Dispatch: 150,
   RuntimeEvents: 50,
   Finalize: 200,
@@ -69,6 +69,7 @@ try {
   printJob(day, { hundred, memoryGb });
   printWrites(day);
   printSweep(idle, busy, memoryGb("Reconcile"));
+  printErasure(await home.erase());
   await printComparison({ second, day, slow }, memoryGb);
   printSources();
 } finally {
@@ -90,7 +91,7 @@ function linesOf(count: Count, memoryGb: (name: string) => number): Line[] {
     ["readUnits", each(count.reads), "counted"],
     ["busEvents", each(count.events), "counted"],
     ["kmsRequests", calls("GenerateDataKey", "Decrypt"), "counted: seal and open the spec"],
-    ["s3Puts", calls("PutObject"), "counted: the log"],
+    ["s3Puts", calls("PutObject"), "counted: the log, the record of the run"],
     ["s3Gets", calls("HeadObject", "GetObject"), "counted"],
     ["apiRequests", 1, "the submission"],
     ["invocations", each(total(count.invocations)), "counted"],
@@ -144,6 +145,13 @@ function printSweep(one: Bill, many: Bill, gb: number): void {
       `(${digits(readsPerJob)} read units a job and sweep, so ${digits(perMillion("readUnits", DAY_SWEEPS * readsPerJob))} USD for ` +
       "a million jobs of a day).",
   );
+}
+
+function printErasure(erased: Count): void {
+  const units = total(erased.writes) / erased.jobs;
+  const reads = erased.reads / erased.jobs;
+  const usd = perMillion("writeUnits", units) + perMillion("readUnits", reads);
+  console.log(`To erase a run writes ${digits(units)} units and reads ${digits(reads)}: ${digits(usd)} USD a million.`);
 }
 
 async function printComparison(

@@ -12,6 +12,7 @@ import type { AttemptRecord, JobRecord } from "../engine/ledger/records.ts";
 import { LABELS } from "../engine/naming.ts";
 import { collectLogs } from "../engine/operations/collect.ts";
 import { readLogs } from "../engine/operations/read-logs.ts";
+import type { Key } from "../engine/ports/table.ts";
 import { writeLines } from "./log-writer.ts";
 import { median, pairedRatio, printFigure } from "./stats.ts";
 
@@ -48,7 +49,10 @@ export async function benchLogPaths(
   /** The ports that a log passes, and no others: the ledger holds the values to mask and nothing else. */
   const contextOf = (values: readonly string[], attempts: readonly AttemptRecord[] = []): EngineContext => {
     const table = {
-      get: async () => (values.length === 0 ? undefined : { pk: "", sk: "", data: "c2VhbGVk" }),
+      get: async ({ sk }: Key) => {
+        if (sk === "JOB") return { pk: "", sk };
+        return values.length === 0 ? undefined : { pk: "", sk, data: "c2VhbGVk" };
+      },
       query: async () => ({ items: attempts, cursor: undefined }),
     };
     const sealer = { open: async () => Buffer.from(JSON.stringify(values)) };

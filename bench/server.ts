@@ -35,6 +35,9 @@ export async function startBareServer(): Promise<BenchServer> {
   return await start("./bare-server.ts", (directory) => ({ args: [directory], env: {} }));
 }
 
+/** As `npm run dev` starts it. */
+const NODE_FLAGS = ["--max-semi-space-size=8"];
+
 type Invocation = (directory: string) => { args: string[]; env: Record<string, string> };
 
 async function start(
@@ -46,7 +49,7 @@ async function start(
   await prepare(directory);
   const path = fileURLToPath(new URL(script, import.meta.url));
   const { args, env } = invocation(directory);
-  const child = spawn(process.execPath, [path, ...args], { env, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [...NODE_FLAGS, path, ...args], { env, stdio: ["ignore", "pipe", "inherit"] });
   const exited = once(child, "exit");
   const url = await Promise.race([endpointOf(directory, child.stdout), exited.then(() => undefined)]);
   if (url === undefined) throw new Error(`${script} ended before it listened`);

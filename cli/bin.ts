@@ -1,4 +1,5 @@
-#!/usr/bin/env -S node --
+#!/usr/bin/env -S node --max-semi-space-size=8 --
+// Of itself Node keeps up to 128 MiB for what lives a moment; a home that a flood of lines runs through took all of it.
 import process from "node:process";
 import { refuseNode } from "./node-version.ts";
 

@@ -79,6 +79,18 @@ describeWith(["dynamodb", "aws"], "what a job costs", () => {
     expect([day.writes, day.reads, day.events]).toEqual([second.writes, second.reads + 1, second.events]);
   });
 
+  it("puts one object for the record of its run, and its log if that has an object", () => {
+    expect([1, 2]).toContain(second.calls.PutObject);
+  });
+
+  it("is erased with as many writes as it has items, and no more", async () => {
+    await home.count({ jobs: 1, runSeconds: 1, apart: false, units: false });
+    const erased = await home.erase();
+    expect(erased.jobs).toBeGreaterThan(0);
+    expect(total(erased.writes) / erased.jobs).toBeLessThanOrEqual(24);
+    expect(await home.erase()).toMatchObject({ jobs: 0, writes: {} });
+  });
+
   it("is swept with reads in proportion to what runs, and no write for a job", async () => {
     const [few, many] = [await home.sweep(1), await home.sweep(21)];
     expect(many.writes).toEqual(few.writes);

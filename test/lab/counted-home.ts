@@ -15,6 +15,7 @@ import { createDynamodbTable } from "../../adapters/table/dynamodb/index.ts";
 import type { EngineContext } from "../../engine/context.ts";
 import { openHomeRecord } from "../../engine/ledger/home.ts";
 import type { JobRecord } from "../../engine/ledger/records.ts";
+import { cleanUpRuns } from "../../engine/operations/cleanup-runs.ts";
 import type { Logger } from "../../engine/ports/logger.ts";
 import type { Orchestrator } from "../../engine/ports/orchestrator.ts";
 import type { RuntimeAdapter, RuntimeStatus } from "../../engine/ports/runtime.ts";
@@ -74,6 +75,8 @@ export interface CountedHome extends AsyncDisposable {
   count(lives: { jobs: number; runSeconds: number; apart: boolean; units?: boolean }): Promise<Count>;
   /** One sweep while so many jobs run. */
   sweep(jobs: number): Promise<Bill>;
+  /** The erasure of everything that has ended so far, and how many runs that were. */
+  erase(): Promise<Count>;
 }
 
 export interface CountedHomeOptions {
@@ -269,6 +272,15 @@ export async function openCountedHome({ endpoints, made }: CountedHomeOptions): 
       });
       await end(jobIds);
       return counted;
+    },
+    async erase() {
+      measured = true;
+      return await counting(0, async () => {
+        const { removed } = await cleanUpRuns(ctx, { endedBeforeMs: nowMs + 1, dryRun: false });
+        count.jobs = removed;
+        const left = await Array.fromAsync(ctx.objects.list(""));
+        if (left.length > 0) throw new Error(`${left.length} objects are left of ${removed} runs`);
+      });
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
