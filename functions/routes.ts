@@ -31,6 +31,9 @@ export const ROUTES = [
   ["GET", "/v1/openapi.json"],
 ] as const;
 
+/** What only the local home has, answered by its door itself. */
+export const LOCAL_ROUTES = [["GET", "/v1/metrics"]] as const;
+
 const PATTERNS = ROUTES.map(([method, path]) => ({
   method,
   path,

@@ -15,7 +15,7 @@ export function runIdOf(text: string): JobId {
   return text;
 }
 
-const listSchema = z.object({
+export const runsSchema = z.object({
   status: z.array(status).optional(),
   runtime: z.string().optional(),
   label: z.array(label).optional(),
@@ -28,7 +28,7 @@ const listSchema = z.object({
 
 /** What `GET /runs` asks for. @throws LongshoreError VALIDATION. */
 export function runParams(event: ApiEvent): { filter: RunFilter; limit: number; cursor?: string } {
-  const { limit, cursor: after, label: labels, ...given } = parse(listSchema, event, ["status", "label"]);
+  const { limit, cursor: after, label: labels, ...given } = parse(runsSchema, event, ["status", "label"]);
   const known = Object.entries(given).filter(([, value]) => value !== undefined);
   const filter: RunFilter = {
     ...(Object.fromEntries(known) as RunFilter),
@@ -50,7 +50,7 @@ const age = z
 
 const MAX_KEEP = 100_000;
 
-const cleanupSchema = z.strictObject({
+export const cleanupSchema = z.strictObject({
   olderThan: age,
   dryRun: z.boolean().default(false),
   status: z.union([status.transform((one) => [one]), z.array(status).min(1)]).optional(),

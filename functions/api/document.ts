@@ -1,7 +1,7 @@
 import { ERRORS, type ErrorCode } from "../../engine/errors.ts";
 import { WITHOUT_IMAGE } from "../../engine/spec/schema.ts";
 import { VERSION } from "../../engine/version.ts";
-import { ROUTES } from "../routes.ts";
+import { LOCAL_ROUTES, ROUTES } from "../routes.ts";
 import { problemExample } from "./examples.ts";
 import { type JsonSchema, opened } from "./json-schema.ts";
 import { type Answer, type Media, type Operation, type Parameter, type RouteName, TAGS } from "./operation.ts";
@@ -19,6 +19,8 @@ export type OpenApi = Record<string, unknown> & {
 const EVERYWHERE = [401, 403, 429, 500, 503] as const;
 /** What only calls with something in their path can get wrong: its percent-encoding. */
 const PATH_PROBLEM = 400;
+/** A range that is not inside of a file has a status of its own, and the code of any other invalid request. */
+const RANGE_PROBLEM = 416;
 
 const DESCRIPTION = `Longshore runs container jobs on any runtime: submit a job spec, follow the job, read its log and events.
 
@@ -62,7 +64,7 @@ const SECURITY = {
 };
 
 /** Names of components that are sent and not answered: these are exact in any case. */
-const SENT = new Set(["JobSpec", "Batch"]);
+const SENT = new Set(["JobSpec", "Batch", "RunCleanup"]);
 
 function schemasOf(exact: boolean): Record<string, JsonSchema> {
   const schemas = Object.entries(COMPONENTS.schemas()).map(([name, schema]) => {
@@ -98,7 +100,7 @@ function redactable<T>(schema: T): T {
 
 function pathsOf(): OpenApi["paths"] {
   const paths: OpenApi["paths"] = {};
-  for (const [method, path] of ROUTES) {
+  for (const [method, path] of [...ROUTES, ...LOCAL_ROUTES]) {
     const operation: Operation | undefined = OPERATIONS[`${method} ${path}` as RouteName];
     if (operation === undefined) throw new Error(`${method} ${path} is not described`);
     const template = templateOf(path);
@@ -171,10 +173,8 @@ function responsesOf({ answers, problems, path }: Operation): Record<string, Jso
 }
 
 /** `problem`: the same status is also one of problems. */
-function answerObject(
-  { description, schema, example, media = [], headers = {} }: Answer,
-  problem?: number,
-): JsonSchema {
+function answerObject({ description, media = [], headers = {}, ...answer }: Answer, problem?: number): JsonSchema {
+  const { schema, example, messages } = answer;
   const json = schema === undefined ? {} : { "application/json": jsonMedia(schema, example) };
   const content = Object.fromEntries(media.map((one) => [one.type, mediaObject(one)]));
   const problemContent = problem === undefined ? {} : problemMedia(problem);
@@ -187,6 +187,7 @@ function answerObject(
     description,
     ...(sent.length === 0 ? {} : { headers: Object.fromEntries(sent) }),
     ...(Object.keys(all).length === 0 ? {} : { content: all }),
+    ...messagesOf(messages),
   };
 }
 
@@ -194,19 +195,25 @@ function jsonMedia(schema: NonNullable<Answer["schema"]>, example: unknown): Jso
   return { schema: COMPONENTS.inline(schema, "output"), ...(example === undefined ? {} : { example }) };
 }
 
-function mediaObject({ description, messages, example }: Media): JsonSchema {
-  const data = Object.entries(messages ?? {}).map(([name, schema]) => [name, COMPONENTS.inline(schema, "output")]);
+function mediaObject({ type, description, messages, example }: Media): JsonSchema {
   return {
-    schema: { type: "string", description },
+    // Bytes of any kind have no schema.
+    schema: type === "*/*" ? { description } : { type: "string", description },
     ...(example === undefined ? {} : { example }),
-    // OpenAPI 3.1 has no words for the messages inside of a stream.
-    ...(messages === undefined ? {} : { "x-messages": Object.fromEntries(data) }),
+    ...messagesOf(messages),
   };
+}
+
+/** OpenAPI 3.1 has no words for the messages inside of a stream. */
+function messagesOf(messages: Media["messages"]): JsonSchema {
+  if (messages === undefined) return {};
+  const data = Object.entries(messages).map(([name, schema]) => [name, COMPONENTS.inline(schema, "output")]);
+  return { "x-messages": Object.fromEntries(data) };
 }
 
 /** One response for each status that a problem document may have, with the codes that come with it. */
 function problemResponses(): Record<string, JsonSchema> {
-  const statuses = new Set(Object.values(ERRORS).map(({ http }) => http));
+  const statuses = new Set([...Object.values(ERRORS).map(({ http }) => http), RANGE_PROBLEM]);
   const responses = [...statuses].sort().map((status) => [
     `Problem${status}`,
     {
@@ -228,11 +235,12 @@ function problemMedia(status: number): Record<string, JsonSchema> {
     allOf: [{ $ref: "#/components/schemas/Problem" }],
     properties: { status: { const: status }, code: { enum: codes } },
   };
-  const examples = Object.fromEntries(codes.map((code) => [code, { value: problemExample(code) }]));
+  const examples = Object.fromEntries(codes.map((code) => [code, { value: { ...problemExample(code), status } }]));
   return { "application/problem+json": { schema, examples } };
 }
 
 function codesOf(status: number): ErrorCode[] {
+  if (status === RANGE_PROBLEM) return ["VALIDATION"];
   const codes = Object.keys(ERRORS) as ErrorCode[];
   return codes.filter((code) => ERRORS[code].http === status);
 }

@@ -227,6 +227,94 @@ export const HEALTH: z.output<typeof shapes.health> = {
   ],
 };
 
+/** A file that holds `hi` and a newline. */
+export const ARTIFACT: z.output<typeof shapes.artifact> = {
+  name: "out/report.csv",
+  path: "/out/report.csv",
+  sizeBytes: 3,
+  sha256: "98ea6e4f216f2fb4b69fff9b3a44842c38686ca685f3f55dc48c5d3fb1107be4",
+  contentType: "text/csv",
+  encoding: null,
+  storedAt: "2026-03-01T02:00:03.400Z",
+};
+export const ARTIFACTS: z.output<typeof shapes.artifacts> = {
+  items: [ARTIFACT],
+  refused: [{ path: "/out/latest.csv", code: "symlink", message: "it is a symbolic link" }],
+  refusedCount: 1,
+};
+
+export const RUN: z.output<typeof shapes.run> = {
+  jobId: JOB_ID,
+  name: "nightly",
+  status: "SUCCEEDED",
+  runtime: "docker",
+  startedAt: "2026-03-01T02:00:01.250Z",
+  finishedAt: "2026-03-01T02:00:03.500Z",
+  durationMs: 2250,
+  exitCode: 0,
+  receiptUrl: `/api/v1/runs/${JOB_ID}/receipt`,
+  summaryUrl: `/api/v1/runs/${JOB_ID}/summary`,
+  eventsUrl: `/api/v1/runs/${JOB_ID}/events`,
+};
+
+export const RECEIPT: z.output<typeof shapes.receipt> = {
+  schema: "longshore.run-receipt.v1",
+  longshoreVersion: "0.1.0",
+  jobId: JOB_ID,
+  name: "nightly",
+  status: "SUCCEEDED",
+  exitCode: 0,
+  error: null,
+  runtime: "docker",
+  image: "alpine:3.20",
+  labels: { team: "data" },
+  lane: "default",
+  priority: 0,
+  submittedBy: "local",
+  retryOf: null,
+  createdAt: SUMMARY.createdAt,
+  startedAt: "2026-03-01T02:00:01.250Z",
+  finishedAt: "2026-03-01T02:00:03.500Z",
+  durationMs: 2250,
+  cancelRequestedAt: null,
+  spec: { ...ACCEPTED_SPEC },
+  specHash: SUMMARY.specHash,
+  maxAttempts: 1,
+  attempts: JOB.attempts,
+  artifacts: [ARTIFACT],
+  logs: { lines: 1, bytes: 3, truncated: false, path: `/api/v1/jobs/${JOB_ID}/logs`, tail: [] },
+  cost: { amountUsd: 0, basis: "local" },
+  deadLetterId: null,
+  events: [EVENT],
+};
+
+export const USAGE: z.output<typeof shapes.usage> = {
+  at: "2026-03-01T02:00:02.000Z",
+  items: [
+    {
+      jobId: JOB_ID,
+      name: "nightly",
+      status: "RUNNING",
+      phase: "running",
+      runtime: "docker",
+      attempt: 1,
+      lane: "default",
+      startedAt: "2026-03-01T02:00:01.250Z",
+      usage: {
+        cpuSeconds: 0.42,
+        memoryBytes: 8_388_608,
+        memoryPeakBytes: 9_437_184,
+        networkReceivedBytes: 1024,
+        networkSentBytes: 512,
+        diskReadBytes: 0,
+        diskWrittenBytes: 4096,
+      },
+    },
+  ],
+  leftOut: 0,
+  failures: [],
+};
+
 const DETAILS: Partial<Record<ErrorCode, string>> = {
   NOT_FOUND: "there is no job with this id",
   CONFLICT: "a job that is SUCCEEDED cannot take a cancel",

@@ -1,10 +1,10 @@
 import * as z from "zod";
 import { IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY } from "../params.ts";
-import type { ROUTES } from "../routes.ts";
+import type { LOCAL_ROUTES, ROUTES } from "../routes.ts";
 import { deadLetterId, jobId } from "./shapes.ts";
 
 /** A route as its method and its path under the stage: `GET /v1/jobs/{id}`. */
-export type RouteName = NameOf<(typeof ROUTES)[number]>;
+export type RouteName = NameOf<(typeof ROUTES | typeof LOCAL_ROUTES)[number]>;
 type NameOf<R> = R extends readonly [infer M extends string, infer P extends string] ? `${M} ${P}` : never;
 
 export interface Parameter {
@@ -32,6 +32,8 @@ export interface Answer {
   example?: unknown;
   /** What comes instead where the request asks for it. */
   media?: readonly Media[];
+  /** The messages of the connection that the answer opens, by the name of the event. */
+  messages?: Readonly<Record<string, z.ZodType>>;
   /** Headers that always come (`always`) or sometimes (`sometimes`), with what they say. */
   headers?: Readonly<Record<string, { when: "always" | "sometimes"; description: string }>>;
 }
@@ -55,6 +57,7 @@ export interface Operation {
 
 export const TAGS = {
   jobs: "Submit container jobs, follow them, stop them.",
+  runs: "The durable accounts of finished jobs.",
   "dead letters": "Jobs that failed for good: read, run again, forget.",
   runtimes: "The places that run jobs.",
   home: "Longshore itself.",
@@ -104,6 +107,19 @@ export const LAST_EVENT_ID = {
     schema: z.string().regex(/^\d{1,15}$/),
     description: "of a stream: go on after the message with this id",
   },
+} as const;
+
+/** Where in a trace the caller is, by W3C Trace Context. */
+export const TRACE = {
+  traceparent: {
+    schema: z.string(),
+    description: "the trace that the job becomes a part of (W3C Trace Context); what is not valid is ignored",
+  },
+  tracestate: { schema: z.string(), description: "the vendors' part of it" },
+} as const;
+
+export const IF_NONE_MATCH = {
+  "If-None-Match": { schema: z.string(), description: "the `ETag` of what the caller has" },
 } as const;
 
 export const LOCATION = { Location: { when: "always", description: "the path of the new job" } } as const;

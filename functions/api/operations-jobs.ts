@@ -4,14 +4,25 @@ import * as examples from "./examples.ts";
 import {
   BODY_PROBLEMS,
   IDEMPOTENCY,
+  IF_NONE_MATCH,
   JOB_IN_PATH,
   LAST_EVENT_ID,
   LOCATION,
   NEXT_LINK,
   operation,
   queryOf,
+  TRACE,
 } from "./operation.ts";
 import * as shapes from "./shapes.ts";
+
+/** What a log is asked for, as a document, a stream or a WebSocket. */
+const LINES = queryOf(logsSchema, {
+  tail: "only the last so many lines",
+  since: "only lines after the one with this seq, or from this RFC 3339 time on",
+  stream: "only lines of these streams; also as one value, separated by commas",
+  cursor: "only lines after the one with this seq",
+  limit: "lines a page",
+});
 
 const FOLLOW = {
   follow: {
@@ -24,6 +35,22 @@ const FOLLOW = {
 const STREAM_MESSAGES = { end: shapes.job, heartbeat: shapes.heartbeat } as const;
 const STREAM_DESCRIPTION =
   "Server-sent events, where `follow` or the `Accept` header asks for them. `id` is the seq, with which `Last-Event-ID` goes on; a `heartbeat` comes in every 15 s of silence; the last message is `end`.";
+
+const ARTIFACT_IN_PATH = {
+  ...JOB_IN_PATH,
+  name: { schema: z.string().min(1), description: "the file's name", required: true },
+} as const;
+
+const BYTES = { type: "*/*", description: "The file's bytes, as they are stored" } as const;
+const ETAG = { when: "always", description: "the file's SHA-256" } as const;
+const PART = { when: "always", description: "which bytes these are" } as const;
+const ADDRESS = { when: "always", description: "where the bytes are, for a few minutes" } as const;
+const FILE = {
+  200: { description: "The file", headers: { ETag: ETAG } },
+  206: { description: "The range that was asked for", headers: { ETag: ETAG, "Content-Range": PART } },
+  304: { description: "The caller has it already", headers: { ETag: ETAG } },
+  307: { description: "In AWS: the file is elsewhere", headers: { Location: ADDRESS } },
+} as const;
 
 /** `/jobs` and what is below it. */
 export const JOB_OPERATIONS = {
@@ -39,7 +66,7 @@ export const JOB_OPERATIONS = {
         description: "`true` (or `1`, or nothing): only tell what would become of the spec",
       },
     },
-    headers: IDEMPOTENCY,
+    headers: { ...IDEMPOTENCY, ...TRACE },
     body: {
       schema: shapes.jobSpecInput,
       examples: { smallest: examples.SMALLEST_SPEC, "with limits and a secret value": examples.SPEC },
@@ -88,7 +115,7 @@ export const JOB_OPERATIONS = {
     tag: "jobs",
     summary: "Submit up to 100 jobs: all or none",
     description: "The path of a violation begins with `jobs` and the place of the job in the list.",
-    headers: IDEMPOTENCY,
+    headers: { ...IDEMPOTENCY, ...TRACE },
     body: { schema: shapes.batchInput, examples: { two: { jobs: [examples.SMALLEST_SPEC, examples.SPEC] } } },
     answers: {
       202: { description: "All are accepted", schema: shapes.batchAnswer, example: { items: [examples.ACCEPTED_JOB] } },
@@ -117,7 +144,7 @@ export const JOB_OPERATIONS = {
     tag: "jobs",
     summary: "Submit a job again that failed, timed out or was cancelled",
     path: JOB_IN_PATH,
-    headers: IDEMPOTENCY,
+    headers: { ...IDEMPOTENCY, ...TRACE },
     answers: {
       202: { description: "The new job", schema: shapes.job, example: examples.RETRIED_JOB, headers: LOCATION },
     },
@@ -156,13 +183,7 @@ export const JOB_OPERATIONS = {
     summary: "Read or follow the log of a job",
     path: JOB_IN_PATH,
     query: {
-      ...queryOf(logsSchema, {
-        tail: "only the last so many lines",
-        since: "only lines after the one with this seq, or from this RFC 3339 time on",
-        stream: "only lines of these streams; also as one value, separated by commas",
-        cursor: "only lines after the one with this seq",
-        limit: "lines a page",
-      }),
+      ...LINES,
       ...FOLLOW,
     },
     headers: LAST_EVENT_ID,
@@ -187,6 +208,59 @@ export const JOB_OPERATIONS = {
       },
     },
     problems: [404, 422],
+  }),
+  "GET /v1/jobs/{id}/logs/stream": operation({
+    id: "streamLogs",
+    tag: "jobs",
+    summary: "Follow the log of a job over a WebSocket",
+    description:
+      "Each message is `{ id, event, data }`, as the messages of the server-sent events. In AWS a WebSocket API has no paths: the stack's output `LogStreamUrl` is its address, with `jobId` in the query. A call that asks for no WebSocket is answered 426.",
+    path: JOB_IN_PATH,
+    query: {
+      ...LINES,
+      lastEventId: LAST_EVENT_ID["Last-Event-ID"],
+      batch: { schema: flagSchema, description: "`true`: a frame may hold several messages, one a line" },
+    },
+    headers: LAST_EVENT_ID,
+    answers: { 101: { description: "The WebSocket is open", messages: { log: shapes.logLine, ...STREAM_MESSAGES } } },
+    problems: [404, 422, 426],
+  }),
+  "GET /v1/jobs/{id}/artifacts": operation({
+    id: "listArtifacts",
+    tag: "jobs",
+    summary: "List the files that a job left",
+    path: JOB_IN_PATH,
+    answers: {
+      200: { description: "The files of the last attempt", schema: shapes.artifacts, example: examples.ARTIFACTS },
+    },
+    problems: [404],
+  }),
+  "GET /v1/jobs/{id}/artifacts/{name+}": operation({
+    id: "getArtifact",
+    tag: "jobs",
+    summary: "Download a file that a job left",
+    description: "The name's own slashes may be written as they are.",
+    path: ARTIFACT_IN_PATH,
+    headers: {
+      ...IF_NONE_MATCH,
+      Range: { schema: z.string(), description: "one range of bytes" },
+      "If-Range": { schema: z.string(), description: "the `ETag` of the file that the range is of" },
+    },
+    answers: {
+      ...FILE,
+      200: { ...FILE[200], media: [BYTES] },
+      206: { ...FILE[206], media: [BYTES] },
+    },
+    problems: [404, 416],
+  }),
+  "HEAD /v1/jobs/{id}/artifacts/{name+}": operation({
+    id: "headArtifact",
+    tag: "jobs",
+    summary: "Tell of a file that a job left",
+    path: ARTIFACT_IN_PATH,
+    headers: IF_NONE_MATCH,
+    answers: FILE,
+    problems: [404, 416],
   }),
   "GET /v1/jobs/{id}/cost": operation({
     id: "getCost",

@@ -5,14 +5,17 @@ import {
   BODY_PROBLEMS,
   DEAD_LETTER_IN_PATH,
   IDEMPOTENCY,
+  IF_NONE_MATCH,
   LOCATION,
   NEXT_LINK,
   type Operation,
   operation,
   queryOf,
   type RouteName,
+  TRACE,
 } from "./operation.ts";
 import { JOB_OPERATIONS } from "./operations-jobs.ts";
+import { RUN_OPERATIONS } from "./operations-runs.ts";
 import * as shapes from "./shapes.ts";
 
 const DEAD_LETTER_OPERATIONS = {
@@ -52,7 +55,7 @@ const DEAD_LETTER_OPERATIONS = {
     tag: "dead letters",
     summary: "Run a job that failed for good again, once, as a new job",
     path: DEAD_LETTER_IN_PATH,
-    headers: IDEMPOTENCY,
+    headers: { ...IDEMPOTENCY, ...TRACE },
     answers: {
       202: { description: "The new job", schema: shapes.job, example: examples.RETRIED_JOB, headers: LOCATION },
     },
@@ -82,6 +85,40 @@ const HOME_OPERATIONS = {
     answers: { 200: { description: "The runtime", schema: shapes.runtime, example: examples.RUNTIME } },
     problems: [404],
   }),
+  "GET /v1/usage": operation({
+    id: "getUsage",
+    tag: "runtimes",
+    summary: "Tell what the running jobs use",
+    answers: {
+      200: {
+        description: "The jobs that were submitted last, as far as their runtimes can tell",
+        schema: shapes.usage,
+        example: examples.USAGE,
+      },
+    },
+    problems: [],
+  }),
+  "GET /v1/metrics": operation({
+    id: "getMetrics",
+    tag: "home",
+    summary: "Read the metrics of a local home",
+    description:
+      "Only the home on one machine has them here, and at `/metrics` of its door; in AWS they are in CloudWatch.",
+    answers: {
+      200: {
+        description: "Every metric as it is now",
+        media: [
+          {
+            type: "text/plain",
+            description: "The text format of Prometheus",
+            example: "# TYPE longshore_queue_jobs gauge\nlongshore_queue_jobs 3\n",
+          },
+          { type: "application/openmetrics-text", description: "OpenMetrics, where the `Accept` header asks for it" },
+        ],
+      },
+    },
+    problems: [404],
+  }),
   "GET /v1/health": operation({
     id: "getHealth",
     tag: "home",
@@ -96,9 +133,7 @@ const HOME_OPERATIONS = {
     id: "getOpenApi",
     tag: "home",
     summary: "This description",
-    headers: {
-      "If-None-Match": { schema: z.string(), description: "the `ETag` of the description that the caller has" },
-    },
+    headers: IF_NONE_MATCH,
     answers: {
       200: {
         description: "The API as OpenAPI 3.1; `servers` names where it was asked for",
@@ -117,6 +152,7 @@ const HOME_OPERATIONS = {
 /** Every call of the API, by its route. */
 export const OPERATIONS = {
   ...JOB_OPERATIONS,
+  ...RUN_OPERATIONS,
   ...DEAD_LETTER_OPERATIONS,
   ...HOME_OPERATIONS,
 } as const satisfies Record<RouteName, Operation>;

@@ -1,10 +1,13 @@
 import * as z from "zod";
 import { CATEGORIES, PROTOCOL_CODES } from "../../engine/errors.ts";
 import { JOB_ID } from "../../engine/ids.ts";
+import { ARTIFACT_REFUSALS } from "../../engine/ports/runtime.ts";
+import { receiptSchema } from "../../engine/runs/receipt.ts";
 import { dnsLabel } from "../../engine/spec/fields.ts";
 import { jobSpecSchema } from "../../engine/spec/schema.ts";
-import { EVENT_TYPES, PHASES, STATUSES } from "../../engine/states.ts";
+import { EVENT_TYPES, PHASES, STATUSES, TERMINAL_STATUSES } from "../../engine/states.ts";
 import { MAX_BATCH } from "../params.ts";
+import { cleanupSchema } from "../run-params.ts";
 import { createComponents } from "./json-schema.ts";
 
 // Every shape that leaves through the API. They are exact: what is not named here does not leave.
@@ -96,8 +99,19 @@ export const artifact = named(
     sizeBytes: count,
     sha256: z.string().regex(/^[0-9a-f]{64}$/),
     contentType: z.string(),
-    encoding: z.string().nullable(),
+    encoding: z.enum(["gzip"]).nullable(),
     storedAt: time,
+  }),
+);
+
+export const artifacts = named(
+  "Artifacts",
+  z.strictObject({
+    items: z.array(artifact),
+    refused: z
+      .array(z.strictObject({ path: z.string(), code: z.enum(ARTIFACT_REFUSALS), message: z.string() }))
+      .describe("what the spec asks for and is not kept: the first ones"),
+    refusedCount: count,
   }),
 );
 
@@ -275,6 +289,69 @@ export const health = named(
   }),
 );
 
+const runShape = {
+  jobId,
+  name: z.string(),
+  status: z.enum(TERMINAL_STATUSES),
+  runtime: z.string(),
+  startedAt: time.nullable(),
+  finishedAt: time,
+  durationMs: count.nullable(),
+  exitCode: z.int().nullable(),
+  receiptUrl: z.string().describe("the path of the record as JSON"),
+  summaryUrl: z.string().describe("the path of the record as Markdown"),
+  eventsUrl: z.string().describe("the path of the events, one a line"),
+};
+
+/** A finished job as lists show it. */
+export const run = named("Run", z.strictObject(runShape));
+export const receipt = named("RunReceipt", receiptSchema);
+export const runDetails = named("RunDetails", z.strictObject({ ...runShape, receipt }));
+export const runCleanup = named("RunCleanup", cleanupSchema, "input");
+export const runCleanupAnswer = named(
+  "RunCleanupAnswer",
+  z.strictObject({
+    removed: count,
+    dryRun: z.boolean(),
+    items: z.array(jobId),
+    nextCursor: z.string().nullable().describe("where the next call goes on; null when nothing is left to look at"),
+  }),
+);
+
+const measured = z.number().min(0);
+export const usage = named(
+  "Usage",
+  z.strictObject({
+    at: time.describe("when the runtimes were asked"),
+    items: z.array(
+      z.strictObject({
+        jobId,
+        name: z.string(),
+        status: z.enum(STATUSES),
+        phase: z.enum(PHASES).nullable(),
+        runtime: z.string(),
+        attempt: z.int().min(1),
+        lane: z.string(),
+        startedAt: time.nullable(),
+        usage: z
+          .strictObject({
+            cpuSeconds: measured,
+            memoryBytes: measured,
+            memoryPeakBytes: measured.nullable(),
+            networkReceivedBytes: measured.nullable(),
+            networkSentBytes: measured.nullable(),
+            diskReadBytes: measured.nullable(),
+            diskWrittenBytes: measured.nullable(),
+          })
+          .nullable()
+          .describe("since the start of the attempt; null where the runtime cannot tell"),
+      }),
+    ),
+    leftOut: count.describe("how many more jobs run"),
+    failures: z.array(z.strictObject({ runtime: z.string(), message: z.string() })),
+  }),
+);
+
 const page = <T extends z.ZodType>(item: T) =>
   z.strictObject({ items: z.array(item), nextCursor: z.string().nullable() });
 
@@ -282,6 +359,7 @@ export const jobPage = named("JobPage", page(jobSummary));
 export const eventPage = named("EventPage", page(event));
 export const logPage = named("LogPage", page(logLine));
 export const deadLetterPage = named("DeadLetterPage", page(deadLetter));
+export const runPage = named("RunPage", page(run));
 export const runtimeList = named("RuntimeList", z.strictObject({ items: z.array(runtime) }));
 export const batchAnswer = named("BatchAnswer", z.strictObject({ items: z.array(job) }));
 export const batchInput = named("Batch", z.object({ jobs: z.array(jobSpecInput).min(1).max(MAX_BATCH) }), "input");

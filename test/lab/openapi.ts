@@ -121,8 +121,10 @@ export function createJudge(document: OpenApi = makeDocument({ serverUrl: "/api/
     const type = headers.get("content-type")?.split(";")[0] ?? null;
     const content = found.told.content ?? {};
     if (Object.keys(content).length === 0) return text === "" ? missing : [...missing, "there is a body"];
+    if (content["*/*"] !== undefined && type !== "application/problem+json") return missing;
     if (type === null || content[type] === undefined) return [...missing, `the type ${type} is not described`];
-    if (text === null || !/json/.test(type)) return missing;
+    if (operation.method === "HEAD") return text === "" ? missing : [...missing, "there is a body"];
+    if (text === null || !/[/+]json$/.test(type)) return missing;
     const check = at(...found.place, "content", type, "schema");
     return [...missing, ...complaints(check, parsed(text), `the answer ${status}`)];
   }

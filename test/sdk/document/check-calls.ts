@@ -6,7 +6,7 @@ import { CALLS, type ClientCall, CURSORS, NEVER_SENT, WITHOUT_METHOD } from "./c
 
 const ENDPOINT = "http://127.0.0.1:1/api/v1";
 /** Headers that no operation describes: they are of HTTP itself. */
-const OF_HTTP = new Set(["accept", "content-type"]);
+const OF_HTTP = new Set(["accept", "accept-encoding", "content-type"]);
 
 /**
  * Calls every method of the client against the description: its requests must be described, and every operation and
@@ -20,7 +20,8 @@ export async function differencesInCalls(): Promise<string[]> {
     found.push(...(await differencesOf(judge, one, sent)).map((text) => `client.${method}: ${text}`));
   }
   for (const [name, { id, ...operation }] of Object.entries(OPERATIONS)) {
-    if (!sent.has(id) && !Object.hasOwn(WITHOUT_METHOD, name)) found.push(`no method of the client calls ${name}`);
+    if (Object.hasOwn(WITHOUT_METHOD, name)) continue;
+    if (!sent.has(id)) found.push(`no method of the client calls ${name}`);
     const described = {
       ...("query" in operation ? operation.query : {}),
       ...("headers" in operation ? operation.headers : {}),
@@ -89,8 +90,24 @@ function expectedOf(one: ClientCall, example: unknown): unknown[] {
   const { items = [] } = (example ?? {}) as { items?: unknown[] };
   if (one.gives === "nothing") return [undefined];
   if (one.gives === "items") return [items];
+  if (one.gives === "text") return [textOf(one).body];
+  if (one.gives === "lines") return [[JSON.parse(textOf(one).body)]];
+  if (one.gives === "bytes") return [...BYTES].map((byte) => new TextEncoder().encode(byte));
   // A stream is cut once and goes on; a list has two pages.
   return one.gives === "each" ? [...items, ...next(one, items)] : [example];
+}
+
+/** What the example of an artifact holds, a byte for each connection. */
+const BYTES = "hi\n";
+
+/** The example of an answer that is no JSON document, with its type. */
+function textOf({ operation, status = 200 }: ClientCall): { type: string; body: string } {
+  const answers = OPERATIONS[operation].answers as Record<
+    number,
+    { media?: readonly { type: string; example?: string }[] }
+  >;
+  const { type = "", example = "" } = answers[status]?.media?.[0] ?? {};
+  return { type, body: example };
 }
 
 /** The items of a stream or of a second page: those of the first, with numbers that go on where they have some. */
@@ -122,6 +139,14 @@ function respond(
         `${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`,
     );
     return answer(url, { status: 200, body: text.join(""), type: "text/event-stream" });
+  }
+  if (one.gives === "text" || one.gives === "lines") return answer(url, { status, ...textOf(one) });
+  if (one.gives === "bytes") {
+    // Each connection breaks off after a byte.
+    const from = Number(/^bytes=(\d+)-$/.exec(headers.get("range") ?? "")?.[1] ?? 0);
+    const response = answer(url, { status: from === 0 ? 200 : 206, body: BYTES[from] ?? "", type: "text/csv" });
+    if (from > 0) response.headers.set("content-range", `bytes ${from}-${BYTES.length - 1}/${BYTES.length}`);
+    return response;
   }
   const isPaged = one.gives === "each";
   const body = isPaged ? { items, nextCursor: calls === 1 ? CURSORS[one.operation] : null } : example;

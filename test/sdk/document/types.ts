@@ -47,6 +47,7 @@ type FromLongshore<P extends { detail?: string; instance?: string }> = P & Requi
 
 type Jobs = LongshoreClient["jobs"];
 type DeadLetters = LongshoreClient["deadLetters"];
+type Runs = LongshoreClient["runs"];
 type Runtimes = LongshoreClient["runtimes"];
 
 /** Every shape that both have a name for. */
@@ -57,6 +58,12 @@ export const SHAPES: {
   Event: Same<sdk.Event, z.output<typeof shapes.event>>;
   LogLine: Same<sdk.LogLine, z.output<typeof shapes.logLine>>;
   Artifact: Same<sdk.Artifact, z.output<typeof shapes.artifact>>;
+  Artifacts: Same<sdk.Artifacts, z.output<typeof shapes.artifacts>>;
+  Run: Same<sdk.Run, z.output<typeof shapes.run>>;
+  RunDetails: Same<sdk.RunDetails, z.output<typeof shapes.runDetails>>;
+  RunReceipt: Same<sdk.RunReceipt, z.output<typeof shapes.receipt>>;
+  RunCleanup: Same<sdk.RunCleanup, z.output<typeof shapes.runCleanupAnswer>>;
+  Usage: Same<sdk.Usage, z.output<typeof shapes.usage>>;
   Cost: Same<sdk.Cost, z.output<typeof shapes.cost>>;
   DryRun: Same<sdk.DryRun, z.output<typeof shapes.dryRun>>;
   DeadLetter: Same<sdk.DeadLetter, z.output<typeof shapes.deadLetter>>;
@@ -71,6 +78,12 @@ export const SHAPES: {
   Event: true,
   LogLine: true,
   Artifact: true,
+  Artifacts: true,
+  Run: true,
+  RunDetails: true,
+  RunReceipt: true,
+  RunCleanup: true,
+  Usage: true,
   Cost: true,
   DryRun: true,
   DeadLetter: true,
@@ -95,6 +108,14 @@ export const RESULTS: {
   followEvents: Same<Item<Jobs["followEvents"]>, z.output<typeof shapes.event>>;
   logs: Same<Item<Jobs["logs"]>, Answered<"GET /v1/jobs/{id}/logs", 200>["items"][number]>;
   followLogs: Same<Item<Jobs["followLogs"]>, z.output<typeof shapes.logLine>>;
+  artifacts: Same<Call<Jobs["artifacts"]>, Answered<"GET /v1/jobs/{id}/artifacts", 200>>;
+  runs: Same<Item<Runs["list"]>, Answered<"GET /v1/runs", 200>["items"][number]>;
+  runPage: Same<Call<Runs["listPage"]>, Answered<"GET /v1/runs", 200>>;
+  run: Same<Call<Runs["get"]>, Answered<"GET /v1/runs/{id}", 200>>;
+  receipt: Same<Call<Runs["receipt"]>, Answered<"GET /v1/runs/{id}/receipt", 200>>;
+  runEvents: Same<Call<Runs["events"]>[number], z.output<typeof shapes.event>>;
+  cleanup: Same<Call<Runs["cleanup"]>, Answered<"POST /v1/runs/cleanup", 200>>;
+  usage: Same<Call<LongshoreClient["usage"]>, Answered<"GET /v1/usage", 200>>;
   deadLetters: Same<Item<DeadLetters["list"]>, Answered<"GET /v1/dead-letters", 200>["items"][number]>;
   deadLetterPage: Same<Call<DeadLetters["listPage"]>, Answered<"GET /v1/dead-letters", 200>>;
   deadLetter: Same<Call<DeadLetters["get"]>, Answered<"GET /v1/dead-letters/{id}", 200>>;
@@ -116,6 +137,14 @@ export const RESULTS: {
   followEvents: true,
   logs: true,
   followLogs: true,
+  artifacts: true,
+  runs: true,
+  runPage: true,
+  run: true,
+  receipt: true,
+  runEvents: true,
+  cleanup: true,
+  usage: true,
   deadLetters: true,
   deadLetterPage: true,
   deadLetter: true,
