@@ -15,6 +15,7 @@ export const MIN_MASKED_BYTES = 6;
 /** A byte of a value takes so many characters at most in the forms that are looked for, and in their usual escapes. */
 const MOST_CHARACTERS_A_BYTE = 9;
 const FEW_BYTES = 16;
+const MOST_BYTES_A_UNIT = 3;
 /** Memory that is kept between two batches; larger ones have their own. */
 const SCRATCH_BYTES = 256 * 1024;
 
@@ -89,14 +90,13 @@ export function createLineMasker(values: readonly string[]): Masker {
 function createSuspicion(patterns: readonly Buffer[]): (texts: readonly string[]) => number[] {
   const sieve = createSieve(patterns);
   const mayHide = createEscapeCheck(patterns);
+  // Batches are small while they come as they are written: a buffer for each would cost more than to look through it.
   let scratch = Buffer.alloc(0);
-
-  function encoded(text: string): Buffer {
-    const most = text.length * 3;
-    if (most > SCRATCH_BYTES) return Buffer.from(text);
+  const scratchFor = (most: number): Buffer => {
+    if (most > SCRATCH_BYTES) return Buffer.allocUnsafe(most);
     if (scratch.length === 0) scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
-    return scratch.subarray(0, scratch.write(text));
-  }
+    return scratch;
+  };
 
   function isHiddenIn(text: string): boolean {
     const [, ...decoded] = viewsOf(Buffer.from(text));
@@ -105,12 +105,13 @@ function createSuspicion(patterns: readonly Buffer[]): (texts: readonly string[]
 
   return (texts) => {
     const joined = texts.length === 1 ? (texts[0] as string) : texts.join("\n");
-    const bytes = encoded(joined);
-    const isAscii = bytes.length === joined.length;
+    const bytes = scratchFor(joined.length * MOST_BYTES_A_UNIT);
+    const length = bytes.write(joined);
+    const isAscii = length === joined.length;
     const suspects: number[] = [];
     // Where the text `index` begins and ends.
     let [index, start, end] = [-1, 0, -1];
-    for (let at = sieve.next(bytes, 0, bytes.length); at >= 0; ) {
+    for (let at = sieve.next(bytes, 0, length); at >= 0; ) {
       while (end <= at) {
         index += 1;
         start = end + 1;
@@ -120,9 +121,9 @@ function createSuspicion(patterns: readonly Buffer[]): (texts: readonly string[]
       // What reaches over the end of a text is in neither of the two.
       const isInside = at >= start && at + sieve.window <= end;
       if (isInside) suspects.push(index);
-      at = sieve.next(bytes, isInside ? end + 1 : at + 1, bytes.length);
+      at = sieve.next(bytes, isInside ? end + 1 : at + 1, length);
     }
-    if (!bytes.includes("%") && !bytes.includes("\\") && !bytes.includes("+")) return suspects;
+    if (!mayHide.isEscaped(joined)) return suspects;
     const known = new Set(suspects);
     const hidden = texts.flatMap((text, i) => (!known.has(i) && mayHide(text) && isHiddenIn(text) ? [i] : []));
     return hidden.length === 0 ? suspects : [...suspects, ...hidden].sort((a, b) => a - b);

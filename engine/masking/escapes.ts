@@ -6,8 +6,12 @@ const LETTER_U = 0x75;
 const LETTER_X = 0x78;
 const SHORT = new Map([..."bfnrt"].map((letter, i) => [letter.charCodeAt(0), "\b\f\n\r\t".charCodeAt(i)]));
 
-/** Tells of a text whether undoing its escapes could show a pattern that it does not show as it is. */
-export type EscapeCheck = (text: string) => boolean;
+export interface EscapeCheck {
+  /** Whether undoing the escapes of a text could show a pattern that it does not show as it is. */
+  (text: string): boolean;
+  /** Whether a text holds anything that begins an escape: what does not can be left out at once. */
+  isEscaped(text: string): boolean;
+}
 
 /**
  * A check for some patterns: what an escape stands for matters only where a pattern has such a byte. It may say yes for
@@ -39,11 +43,10 @@ export function createEscapeCheck(patterns: readonly Uint8Array[]): EscapeCheck 
     return false;
   }
 
-  const plusMatters = known[SPACE] === 1;
-  return (text) =>
-    (plusMatters && text.includes("+")) ||
-    (text.includes("%") && isPercentKnown(text)) ||
-    (text.includes("\\") && isBackslashKnown(text));
+  const isPlusKnown = (text: string): boolean => known[SPACE] === 1 && text.includes("+");
+  const check = (text: string): boolean => isPlusKnown(text) || isPercentKnown(text) || isBackslashKnown(text);
+  const isEscaped = (text: string): boolean => text.includes("%") || text.includes("\\") || isPlusKnown(text);
+  return Object.assign(check, { isEscaped });
 }
 
 function hexNumber(text: string, start: number, digits: number): number {
