@@ -108,9 +108,14 @@ function tellAnswer(
     // Who hung up before there was an answer got none.
     if (!response.headersSent) return;
     const path = pathOf(request);
-    const route = METRICS_PATHS.includes(path) ? "/v1/metrics" : matchPath(path.slice(STAGE.length)).route;
-    told({ method: request.method ?? "GET", route: route ?? "none", code: response.statusCode });
+    told({ method: request.method ?? "GET", route: routeOf(path), code: response.statusCode });
   });
+}
+
+function routeOf(path: string): string {
+  if (METRICS_PATHS.includes(path)) return "/v1/metrics";
+  const route = path.startsWith(`${STAGE}/`) ? matchPath(path.slice(STAGE.length)).route : undefined;
+  return route ?? "none";
 }
 
 async function metrics(door: Door, request: IncomingMessage, path: string): Promise<ApiResult> {

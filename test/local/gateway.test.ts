@@ -283,7 +283,7 @@ describe("the metrics", () => {
     const jobId = await submitted(world);
     for (const path of [`/api/v1/jobs/${jobId}`, "/api/v1/jobs/nothing", "/api/v1/jobs/batch"])
       await (await get(path)).text();
-    for (const path of ["/api/v1/nowhere/hunter2", "/hunter2", "/metrics"]) await (await get(path)).text();
+    for (const path of ["/api/v1/nowhere/hunter2", "/abc/v1/jobs", "/metrics"]) await (await get(path)).text();
     await send("/jobs", { body: job });
     await expect.poll(() => told.length).toBe(7);
     expect(told).toEqual([
