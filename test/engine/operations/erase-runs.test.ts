@@ -46,7 +46,8 @@ async function recordAll(): Promise<void> {
   expect(await recordRuns(world.ctx, await world.ledger.sqlite.feed.read(0, 1000))).toEqual([]);
 }
 
-const failed = () => ran(world, {}, { STUB_EXIT_CODE: "3", STUB_STDOUT: "a line" });
+/** One that failed, with a log that is too long to be kept anywhere but in an object. */
+const failed = () => ran(world, {}, { STUB_EXIT_CODE: "3", STUB_STDOUT: "x".repeat(10_000) });
 const cleanup = (query: Partial<CleanupQuery> = {}) =>
   cleanUpRuns(world.ctx, { endedBeforeMs: world.ledger.nowMs + 1, dryRun: false, ...query });
 const sweep = () => reconcile(world.ctx, { touchedBefore: 0, recount: "never" });

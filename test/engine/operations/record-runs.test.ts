@@ -196,12 +196,12 @@ describe("the last lines of a log", () => {
   });
 
   test("are none where the log is gone or damaged, and the record is made all the same", async () => {
-    const jobId = await ran(world, {}, { STUB_EXIT_CODE: "1", STUB_STDOUT: "a\n".repeat(4999) });
+    const jobId = await ran(world, {}, { STUB_EXIT_CODE: "1", STUB_STDOUT: `${"a".repeat(1000)}\n`.repeat(99) });
     await world.ctx.objects.put(logObject(jobId, 1), Buffer.alloc(100_000, "x"));
     expect((await textsOf(jobId)).length).toBeLessThanOrEqual(1);
     await world.ctx.objects.delete(logObject(jobId, 1));
     position = 0;
     await readFeed();
-    expect((await receiptIn(jobId)).logs.lines).toBe(5000);
+    expect((await receiptIn(jobId)).logs.lines).toBe(100);
   });
 });
