@@ -60,8 +60,8 @@ export const LIFECYCLE_MUTANTS: readonly Mutant[] = [
   {
     name: "exit-counted-twice",
     breaks: "an end that is told twice is recorded twice",
-    search: 'EXIT: "ignore",\n    FINISH',
-    replace: 'EXIT: "apply",\n    FINISH',
+    search: 'EXIT: "ignore",\n    KEEP',
+    replace: 'EXIT: "apply",\n    KEEP',
   },
   {
     name: "cleanup-forgotten-on-failure",
