@@ -254,7 +254,8 @@ export function createClient(options: ClientOptions): LongshoreClient {
       remove: async (jobId, call = {}) => {
         await transport.send("DELETE", runAt(jobId), call);
       },
-      cleanup: (query, call = {}) => transport.json("POST", "/runs/cleanup", { ...call, body: query, repeatable: true }),
+      cleanup: (query, call = {}) =>
+        transport.json("POST", "/runs/cleanup", { ...call, body: query, repeatable: true }),
     },
     runtimes: {
       list: async (call = {}) => (await transport.json<{ items: Runtime[] }>("GET", "/runtimes", call)).items,

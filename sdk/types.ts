@@ -1,11 +1,21 @@
 import type { ErrorCode, JobError, Violation } from "../engine/errors.ts";
 import type { ArtifactRefusal, RuntimeCapabilities, RuntimeConstraints } from "../engine/ports/runtime.ts";
-import type { JobSpec, JobSpecInput } from "../engine/spec/schema.ts";
 import type { RunReceipt } from "../engine/runs/receipt.ts";
+import type { JobSpec, JobSpecInput } from "../engine/spec/schema.ts";
 import type { EventType, Phase, Status, TerminalStatus } from "../engine/states.ts";
 
-export type { ErrorCode, EventType, JobError, JobSpec, JobSpecInput, Phase, RunReceipt, Status, TerminalStatus };
-export type { Violation };
+export type {
+  ErrorCode,
+  EventType,
+  JobError,
+  JobSpec,
+  JobSpecInput,
+  Phase,
+  RunReceipt,
+  Status,
+  TerminalStatus,
+  Violation,
+};
 
 // Times are RFC 3339, UTC, with milliseconds.
 

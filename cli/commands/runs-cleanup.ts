@@ -30,7 +30,8 @@ export const runsCleanup = command({
     const dryRun = flags["dry-run"];
     if (!dryRun && !flags.yes && isTerminal(cli)) {
       const { removed } = await everyPage(cli, { ...query, dryRun: true });
-      if (removed === 0 || !(await agrees(cli, removed))) return await tell(cli, { removed: 0, dryRun: false, items: [] });
+      if (removed === 0 || !(await agrees(cli, removed)))
+        return await tell(cli, { removed: 0, dryRun: false, items: [] });
     }
     return await tell(cli, await everyPage(cli, { ...query, dryRun }));
   },
