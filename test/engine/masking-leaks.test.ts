@@ -115,7 +115,7 @@ function throughSupervisor(lines: readonly string[], masker: Masker, random: Ran
 const PATHS = { throughDocker, throughSupervisor };
 
 describe.each(Object.entries(PATHS))("a log that comes %s", (_, through) => {
-  test("holds none of ten thousand values in any form, however it is cut", () => {
+  test("holds none of ten thousand values in any form, however it is cut", { timeout: 120_000 }, () => {
     let seen = 0;
     const run = (seed: number): void => {
       const random = randomOf(seed);
@@ -137,7 +137,7 @@ describe.each(Object.entries(PATHS))("a log that comes %s", (_, through) => {
     expect(seen).toBeGreaterThanOrEqual(10_000);
   });
 
-  test("holds no piece of a value at which a line was cut that is too long", () => {
+  test("holds no piece of a value at which a line was cut that is too long", { timeout: 120_000 }, () => {
     const run = (seed: number): void => {
       const random = randomOf(seed);
       const value = (KINDS[random.below(KINDS.length - 1)] as (random: Random) => string)(random).replaceAll("\n", "");
