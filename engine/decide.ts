@@ -187,11 +187,9 @@ function finish(draft: Draft, occurrence: Extract<Occurrence, { type: "FINISH" }
   const { outcome, logs, logTail, artifacts, cost, retry } = occurrence;
   const ended = draft.attempt?.exit ?? null;
   const finishedAt = ended?.finishedAt ?? draft.at;
-  const collected = {
-    ...(logTail === undefined ? {} : { logTail }),
-    ...(artifacts === undefined ? {} : { artifacts }),
-  };
-  draft.setAttempt({ error: outcome.error, finishedAt, logLines: logs.lines, ...collected, token: null });
+  const collected = artifacts === undefined ? {} : { artifacts };
+  const tail = logTail === undefined ? {} : { logTail };
+  draft.setAttempt({ error: outcome.error, finishedAt, logLines: logs.lines, ...tail, ...collected, token: null });
   const kept = draft.attempt !== null && isKept({ ...draft.job, status: outcome.status }, draft.attempt);
   const cleanupPending = retry !== null || !kept;
   const common = { cost, cleanupPending, slotShard: null, exitCode: ended?.exitCode ?? null, error: outcome.error };

@@ -42,7 +42,7 @@ export function makeStack(scope: Construct, settings: InfraSettings, bundler: Bu
   Query.bindTable(stores.table, "read").bindRuns(stores.bucket, "show");
   Stream.bindTable(stores.table, "read").bindObjects(stores.bucket, "read").bindSealer(stores, ["open-masks"]);
   LogSocket.bindTable(stores.table, "read")
-    .bindObjects(stores.bucket, "read")
+    .bindObjects(stores.bucket, "read-logs")
     .bindSealer(stores, ["open-masks"])
     .bindItself();
   Dispatch.bindTable(stores.table, "write")

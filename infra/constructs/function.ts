@@ -104,14 +104,16 @@ export class LongshoreFunction extends Construct {
     return this;
   }
 
-  /** Reads, or reads and writes the logs and the artifacts of jobs. */
-  bindObjects(bucket: Bucket, use: "read" | "write"): this {
+  /** Reads, or reads and writes the logs and the artifacts of jobs; `read-logs`: those only. */
+  bindObjects(bucket: Bucket, use: "read-logs" | "read" | "write"): this {
     this.set("LONGSHORE_BUCKET", bucket.bucketName);
-    const objects = ["logs/*", "artifacts/*"].map((keys) => bucket.arnForObjects(keys));
+    const objects = ["logs/*", ...(use === "read-logs" ? [] : ["artifacts/*"])].map((keys) =>
+      bucket.arnForObjects(keys),
+    );
     // Without the right to list, S3 answers 403 where it should say that there is no such object.
     this.allow(["s3:ListBucket"], [bucket.bucketArn]);
     this.allow(
-      use === "read" ? ["s3:GetObject"] : ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
+      use === "write" ? ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"] : ["s3:GetObject"],
       objects,
     );
     for (const keys of objects) acknowledgeWildcard(this, keys, "objects have the ids of jobs in their names");

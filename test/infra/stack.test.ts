@@ -122,10 +122,10 @@ const RIGHTS: Record<string, Statement[]> = {
   Submit: [TABLE_READ, TABLE_WRITE, SEAL, DIGEST, ...ERASE],
   Resubmit: [TABLE_READ, TABLE_WRITE, SEAL, OPEN, DIGEST],
   InboundEvents: [TABLE_READ, TABLE_WRITE, SEAL, DIGEST, BUS],
-  Query: [TABLE_READ, HOME_WRITE, ...objects("s3:GetObject")],
+  Query: [TABLE_READ, HOME_WRITE, LIST, below(["logs"], "s3:GetObject")],
   Stream: [TABLE_READ, HOME_WRITE, ...objects("s3:GetObject"), OPEN_MASKS],
   LogSocket: [
-    ...[TABLE_READ, HOME_WRITE, ...objects("s3:GetObject"), OPEN_MASKS],
+    ...[TABLE_READ, HOME_WRITE, LIST, below(["logs"], "s3:GetObject"), OPEN_MASKS],
     { actions: ["lambda:InvokeFunction"], resources: ["<LogSocketFunction.Arn>"], conditions: undefined },
     {
       actions: ["execute-api:ManageConnections"],
