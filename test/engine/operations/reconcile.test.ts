@@ -36,7 +36,7 @@ const sweep = (quietMs = 0) => {
   return reconcile(world.ctx, { touchedBefore: world.ctx.clock() - quietMs });
 };
 const away = () => Promise.reject(new LongshoreError("RUNTIME_UNAVAILABLE", "stub: away"));
-const NOTHING = { repaired: 0, lost: 0, orphans: 0, corrected: [], failed: 0, failures: [], stopped: null };
+const NOTHING = { erased: 0, repaired: 0, lost: 0, orphans: 0, corrected: [], failed: 0, failures: [], stopped: null };
 
 describe("reconcile", () => {
   test("of nothing does nothing", async () => {

@@ -9,6 +9,9 @@ import { observeExit } from "../../../engine/operations/observe.ts";
 import { recordRun, recordRuns } from "../../../engine/operations/record-runs.ts";
 import { RUN_FILES, runObject } from "../../../engine/runs/files.ts";
 import type { RunReceipt } from "../../../engine/runs/receipt.ts";
+import { makeHandler as recordRunsHandler } from "../../../functions/record-runs.ts";
+import { createFeedPump } from "../../../local/feed-pump.ts";
+import { invoke } from "../../../local/invoke.ts";
 import { ENDS, ran } from "../runs/ended.ts";
 import { eventsOf, launched, lifeOf, openWorld, submitted, typesOf, type World } from "./world.ts";
 
@@ -113,6 +116,33 @@ describe("a store that does not answer", () => {
     world.ctx.objects.put = put;
     expect(await readFeed()).toEqual([]);
     expect(await stored()).toHaveLength(3);
+    expect((await receiptIn(jobId)).status).toBe("SUCCEEDED");
+  });
+
+  test("is waited for by the local home, however long it takes: nothing is passed over", async () => {
+    const jobId = await ran(world);
+    const { put } = world.ctx.objects;
+    world.ctx.objects.put = () => Promise.reject(new LongshoreError("UNAVAILABLE", "the disk is full"));
+    const handler = recordRunsHandler(world.ctx);
+    let waits = 0;
+    const recorded = Promise.withResolvers<void>();
+    const pump = createFeedPump({
+      name: "runs",
+      feed: world.ledger.sqlite.feed,
+      cursor: async () => 0,
+      saveCursor() {
+        if (waits >= 60) recorded.resolve();
+      },
+      handle: (records) => invoke(handler, records),
+      logger: world.ctx.logger,
+      // More often than a record may fail that is no good.
+      async wait() {
+        if (++waits === 60) world.ctx.objects.put = put;
+      },
+    });
+    pump.start();
+    await recorded.promise;
+    await pump.stop();
     expect((await receiptIn(jobId)).status).toBe("SUCCEEDED");
   });
 
