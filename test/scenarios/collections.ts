@@ -273,20 +273,19 @@ export function collections(target: Target, { other, forever, batch = 100, race 
     });
 
     it("tells what runs, and what it uses as far as the runtime knows", async () => {
-      const { jobId, name } = await submit(target, stubJob({ STUB_DURATION_MS: "forever", STUB_MEMORY_BYTES: "4096" }));
+      const { jobId, name, runtime } = await submit(target, forever());
       await reached(target, jobId, "STARTED");
       const item = await vi.waitFor(async () => {
         const { status, body, text } = await call<Usage>(target, "/usage");
         expect(status, text).toBe(200);
         expect(Object.keys(body).sort()).toEqual(["at", "failures", "items", "leftOut"]);
         const found = body.items.find((one) => one.jobId === jobId);
-        expect(found, text).toMatchObject({ name, runtime: "stub", attempt: 1, lane: "default", status: "RUNNING" });
+        expect(found, text).toMatchObject({ name, runtime, attempt: 1, lane: "default", status: "RUNNING" });
         return found;
       }, WAIT);
       const names = ["attempt", "jobId", "lane", "name", "phase", "runtime", "startedAt", "status", "usage"];
       expect(Object.keys(item ?? {}).sort()).toEqual(names);
-      // A stub in another process than the one that is asked cannot tell.
-      if ((target.home ?? "local") === "local") expect(item?.usage).toMatchObject({ memoryBytes: 4096, cpuSeconds: 0 });
+      expect(item?.usage).toMatchObject({ cpuSeconds: expect.any(Number), memoryBytes: expect.any(Number) });
       await cancel(target, jobId);
       await cleanedUp(target, jobId);
     });
