@@ -109,7 +109,8 @@ describeWith("docker", { title, meta: oneHome("local", ONLY_LOCAL) }, () => {
       const job = await ended(home, jobId);
       expect(job, JSON.stringify(await eventsOf(home, jobId), null, 1)).toMatchObject({ status: "SUCCEEDED" });
       const failed = job.attempts.slice(0, -1).map(({ error }) => error?.category);
-      expect(failed, JSON.stringify(job.attempts)).toEqual(failed.map(() => "RUNTIME_UNAVAILABLE"));
+      // UNKNOWN where Docker went away during a start: it may have forgotten that the command ran.
+      expect(["RUNTIME_UNAVAILABLE", "UNKNOWN"]).toEqual(expect.arrayContaining(failed));
       const mark = (job.spec as { env: { MARK: string } }).env.MARK;
       const containers = (await readFile(join(marks, mark), "utf8")).trimEnd().split("\n");
       // One that was killed before its first line has left none.

@@ -60,6 +60,19 @@ export function engineFailure(error: unknown, doing: string): LongshoreError {
   return new LongshoreError(code, `Docker could not ${doing} (HTTP ${status})`, { providerCode: String(status) });
 }
 
+/** What it says of its own end, and of that of the containerd below it. */
+const GOES_AWAY =
+  /ttrpc: closed|transport is closing|client connection is closing|context canceled|containerd\.sock|update store for object/i;
+
+/**
+ * Whether the engine went away while it was asked. It may have done what it was asked and have forgotten it since: it writes
+ * down that a container runs only after its command was started.
+ */
+export function wentAway(error: unknown): boolean {
+  if (httpStatus(error) !== undefined) return GOES_AWAY.test(engineMessage(error));
+  return error instanceof LongshoreError && (error.providerCode === "ECONNRESET" || error.providerCode === "EPIPE");
+}
+
 const REFUSALS: readonly { pattern: RegExp; code: ErrorCode; say(match: RegExpExecArray, launch: Launch): string }[] = [
   {
     pattern: /no command specified/i,

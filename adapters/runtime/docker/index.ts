@@ -65,7 +65,7 @@ export function createDockerRuntime(options: DockerRuntimeOptions): RuntimeAdapt
   /** Ended, and not yet said to have. */
   const held = new Set<ExternalRef>();
   const watcher = createWatcher({ engine, homeId, clock, alive, isCancelled: (ref) => cancelled.has(ref) });
-  const starter = { engine, networks, homeId, allowed, pidsLimit, clock };
+  const starter = { engine, networks, homeId, allowed, pidsLimit, clock, doubtful: new Set<string>() };
   /** Settles when nobody submits under the name any more. */
   const launching = new Map<string, Promise<void>>();
   /** What this process made or found itself: whose it is need not be asked again. */

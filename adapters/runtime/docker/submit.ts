@@ -5,7 +5,7 @@ import { LongshoreError } from "../../../engine/errors.ts";
 import type { Clock } from "../../../engine/ports/clock.ts";
 import type { ExternalRef, Launch } from "../../../engine/ports/runtime.ts";
 import type { Engine } from "./client.ts";
-import { engineMessage, httpStatus, refusal } from "./errors.ts";
+import { engineMessage, httpStatus, refusal, wentAway } from "./errors.ts";
 import { type Allowed, resolveMounts, violationsOf } from "./mounts.ts";
 import type { Networks } from "./networks.ts";
 import { pullImage } from "./pull.ts";
@@ -24,6 +24,8 @@ export interface Starter {
   allowed: Allowed;
   pidsLimit: number;
   clock: Clock;
+  /** Names of containers during whose start the engine went away: what it says of them afterwards proves nothing. */
+  doubtful: Set<string>;
 }
 
 /**
@@ -55,6 +57,7 @@ export async function submitContainer(starter: Starter, launch: Launch, signal: 
   // What an earlier submit has made stands, whatever became of the image or the operator's settings since.
   let earlier = violations.length > 0 ? await findSame(starter, launch) : undefined;
   if (earlier === undefined && violations.length > 0) throw forbidden(violations);
+  if (starter.doubtful.has(launch.externalName)) earlier = await startedAfterAll(starter, launch);
   const reports = createReports(launch);
   for (let repairs = 0; ; repairs += 1) {
     try {
@@ -75,6 +78,19 @@ export async function submitContainer(starter: Starter, launch: Launch, signal: 
       } else throw refusal(error, launch);
     }
   }
+}
+
+/**
+ * The container of a start during which the engine went away, when it was started after all.
+ * @throws LongshoreError UNKNOWN when nobody can tell: the engine may have forgotten that it was, and it must not be twice.
+ */
+async function startedAfterAll(starter: Starter, launch: Launch): Promise<Found> {
+  const found = await findSame(starter, launch);
+  starter.doubtful.delete(launch.externalName);
+  if (found !== undefined && found.state !== "created") return found;
+  if (found !== undefined) await removeContainer(starter.engine, found.ref);
+  const message = "Docker went away while it started the container, and nobody can tell any more whether it did";
+  throw new LongshoreError("UNKNOWN", message, { providerCode: "START_LOST" });
 }
 
 /** Each phase of a launch is reported once, in order, however often its steps are repeated. */
@@ -122,6 +138,7 @@ async function begin(
     signal.throwIfAborted();
     return ref;
   } catch (error) {
+    if (asked && wentAway(error)) starter.doubtful.add(launch.externalName);
     if (signal.aborted && signal.reason === SHUTDOWN) throw error;
     // A start that was not answered may have taken effect: what became of it is seen by what is left.
     if (!signal.aborted && asked && httpStatus(error) === undefined) throw error;
