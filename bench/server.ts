@@ -36,7 +36,7 @@ export async function startBareServer(): Promise<BenchServer> {
 }
 
 /** As `npm run dev` starts it. */
-const NODE_FLAGS = ["--max-semi-space-size=8"];
+const NODE_FLAGS = ["--max-semi-space-size=8", "--heap-growing-percent=40"];
 
 type Invocation = (directory: string) => { args: string[]; env: Record<string, string> };
 

@@ -1,5 +1,6 @@
-#!/usr/bin/env -S node --max-semi-space-size=8 --
-// Of itself Node keeps up to 128 MiB for what lives a moment; a home that a flood of lines runs through took all of it.
+#!/usr/bin/env -S node --max-semi-space-size=8 --heap-growing-percent=40 --
+// Of itself Node keeps up to 128 MiB for what lives a moment, and lets the rest grow to a multiple of what is in use before it
+// tidies up: a home that a flood of lines runs through took 430 MiB.
 import process from "node:process";
 import { refuseNode } from "./node-version.ts";
 

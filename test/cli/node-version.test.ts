@@ -31,7 +31,7 @@ describe("the installed command", () => {
       scripts: Record<string, string>;
     };
     const firstLine = (await readFile(`${ROOT}/cli/bin.ts`, "utf8")).split("\n")[0];
-    expect(firstLine).toBe("#!/usr/bin/env -S node --max-semi-space-size=8 --");
+    expect(firstLine).toBe("#!/usr/bin/env -S node --max-semi-space-size=8 --heap-growing-percent=40 --");
     for (const command of [scripts.longshore ?? "", "node -- cli/bin.ts"]) {
       const [, ...args] = command.split(" ");
       const run = await execa(process.execPath, [...args, "run", "--env-file", "/none", "busybox"], {
