@@ -63,6 +63,8 @@ export async function send(world: World, submit: Submit): Promise<void> {
       if (!world.invariants.jobs.has(jobId)) world.invariants.fail(`${label}: ${jobId} was answered but not accepted`);
     submit.answer = "accepted";
   } catch (error) {
+    if (error instanceof LongshoreError && error.message.includes("erased"))
+      world.invariants.fail(`${label}: ${error.message}, though nothing is ever erased here`);
     // Refused is what was decided; anything else leaves open what became of it.
     const refused = error instanceof LongshoreError && (error.code === "QUEUE_FULL" || error.code === "CONFLICT");
     submit.answer = refused && submit.answer === null ? "refused" : "unknown";
